@@ -1,8 +1,9 @@
 //! Responses that are broken on purpose, for tests of clients.
 //!
-//! A body of this kind tells the connection how to deviate from an ordinary response: which length the head announces, which bytes follow it, and how the connection or the
-//! stream ends. Nothing else in the server changes, so the head has all headers that it would
-//! otherwise have.
+//! A body of this kind tells the connection how to deviate from an ordinary response: which length the
+//! head announces, which bytes follow it, and how the connection or the stream ends. Nothing else in
+//! the server changes, so the head has all headers that it would otherwise have. Of the close, it says
+//! something only if the response has `Connection: close`.
 
 use std::error::Error;
 use std::fmt;

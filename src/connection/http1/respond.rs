@@ -160,7 +160,7 @@ impl Http1 {
         }
         #[cfg(feature = "inspect")]
         let ending = match response.body().broken() {
-            Some(broken) => broken::closing(broken, io),
+            Some(broken) => broken::closing(broken, response.headers(), io),
             None => ending,
         };
         encode(transaction, response, ending, buffers, service);

@@ -13,6 +13,7 @@
 mod captured;
 #[cfg(feature = "_tls")]
 mod certificate;
+mod chosen_headers;
 mod connection;
 mod faults;
 mod history;

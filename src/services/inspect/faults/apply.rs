@@ -3,7 +3,8 @@
 use std::mem;
 
 use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, TRAILER,
+    ACCEPT_RANGES, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    TRAILER,
 };
 use http::{HeaderName, HeaderValue, StatusCode, Version};
 
@@ -72,6 +73,11 @@ impl Chosen {
         if let Ok(list) = list {
             headers.insert(FAULT, list);
         }
+        // Without this, a client takes what follows for the next response. In HTTP/2, it would end the
+        // whole connection.
+        if self.defect.is_some_and(Defect::blurs_the_end) && version != Version::HTTP_2 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         let mut body = mem::take(response.body_mut());
         let length = body.length();
         if let (Some(time), Some(length)) = (self.drip, length) {
@@ -111,6 +117,11 @@ fn replace_content(response: &mut Response, bytes: u64) {
 }
 
 impl Defect {
+    /// Whether the client can't know where the response ends.
+    fn blurs_the_end(self) -> bool {
+        matches!(self, Self::Length(_) | Self::Chunk(_))
+    }
+
     /// How a response ends that is not even begun.
     fn without_head(self) -> Option<BrokenEnd> {
         match self {

@@ -9,6 +9,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::distribution::{Distribution, is_quantile};
 use super::values::{percent, size, time, write_time};
+use crate::services::inspect::chosen_headers;
 
 /// The words of the grammar, for errors.
 const NAMES: &str = "status, delay, header, size, drip, truncate, reset, stream-reset, goaway, \
@@ -59,6 +60,11 @@ const INTERNAL_ERROR: u32 = 2;
 /// Places are `before` (nothing is sent), `head` (the head is sent), `middle` (the head and half of
 /// the content), and a number of bytes of content. `truncate` and `reset` without a place are
 /// `truncate=middle` and `reset=before`.
+///
+/// `header` takes no header that the server sets itself (`Connection`), that opens this response to
+/// other sites (CORS), that is valid beyond it (`Set-Cookie`, `Strict-Transport-Security`), or that leads
+/// a browser to another server (`Location`). In HTTP/1.1, `length` and `chunk` have `Connection: close`,
+/// so that a client takes nothing behind them for the next response.
 ///
 /// A percentage is always a share of requests: `status=503@10%`, `reset=middle@1%`, or `reset=5%` for
 /// a fault that needs no value.
@@ -243,8 +249,10 @@ fn status(text: &str) -> Result<StatusCode, String> {
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let wrong = || format!("{text:?} is not a header: write retry-after:1, for example");
     let (name, value) = text.split_once(':').ok_or_else(wrong)?;
-    let name = name.trim().parse().map_err(|_| wrong())?;
+    let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
     let value = value.trim().parse().map_err(|_| wrong())?;
+    let checked = chosen_headers::check_for_fault(&name, &value);
+    checked.map_err(|reason| format!("{name} can't be chosen: {reason}"))?;
     Ok((name, value))
 }
 

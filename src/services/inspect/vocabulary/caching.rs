@@ -6,8 +6,9 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, SET_COOKIE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -18,6 +19,7 @@ use super::input::{Pairs, bad};
 use super::received::Received;
 use super::table::Table;
 use crate::message::{Body, IntoResponse, Problem, Request, Response};
+use crate::services::inspect::chosen_headers;
 use crate::services::inspect::reflection::{NOSNIFF, NOTHING_RUNS};
 use crate::web::extract::Path;
 use crate::web::files::content::Content;
@@ -26,30 +28,6 @@ use crate::web::files::validators::Validators;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
-
-/// Headers that a client may not choose. The server sets those of the framing and the connection, a
-/// coding would not be that of the content, and browsers would keep the rest beyond this response.
-const RESERVED: [&str; 19] = [
-    "alt-svc",
-    "clear-site-data",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-security-policy",
-    "expect-ct",
-    "keep-alive",
-    "nel",
-    "proxy-connection",
-    "public-key-pins",
-    "refresh",
-    "report-to",
-    "strict-transport-security",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "x-content-type-options",
-];
 
 pub(super) fn add(table: Table) -> Table {
     table
@@ -169,9 +147,11 @@ fn response_headers(query: Pairs, request: HeaderMap) -> Result<Response, Proble
 fn chosen_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Problem> {
     let invalid = || bad(format!("{name:?}: {value:?} is not a valid header"));
     let header = HeaderName::try_from(name).map_err(|_| invalid())?;
-    if RESERVED.contains(&header.as_str()) {
-        return Err(bad(format!("{header} can't be chosen")));
-    }
+    let reason = match header {
+        CONTENT_ENCODING => Err("the content does not have another coding"),
+        _ => chosen_headers::check(&header),
+    };
+    reason.map_err(|reason| bad(format!("{header} can't be chosen: {reason}")))?;
     Ok((header, HeaderValue::try_from(value).map_err(|_| invalid())?))
 }
 
@@ -290,6 +270,7 @@ mod tests {
             "/response-headers?content-length=1",
             "/response-headers?Transfer-Encoding=chunked",
             "/response-headers?Connection=close",
+            "/response-headers?Content-Encoding=gzip",
             "/response-headers?Content-Security-Policy=x",
             "/response-headers?Strict-Transport-Security=max-age%3D1",
             "/response-headers?a=b%0D%0Ac:d",

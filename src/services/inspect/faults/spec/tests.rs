@@ -92,6 +92,18 @@ fn errors_name_the_part_and_what_is_allowed() {
         ("delay=5", "delay=5: \"5\" is not a time: write 100ms"),
         ("size=many", "size=many: \"many\" is not a size"),
         ("header=x", "header=x: \"x\" is not a header"),
+        (
+            "header=access-control-allow-origin:*",
+            "header=access-control-allow-origin:*: access-control-allow-origin can't be chosen: pages",
+        ),
+        (
+            "header=set-cookie:a=1@5%",
+            "header=set-cookie:a=1@5%: set-cookie can't be chosen: a cookie is valid for every",
+        ),
+        (
+            "header=connection:close",
+            "header=connection:close: connection can't be chosen: the server sets it",
+        ),
         ("header=a b:c", "header=a b:c: \"a b:c\" is not a header"),
         (
             "reset=end",
