@@ -18,17 +18,17 @@ const REALM: &str = "httpool";
 
 pub(super) fn add(table: Table) -> Table {
     let table = table
-        .get(
+        .any(
             "/basic-auth/{user}/{password}",
             "wants this name and password",
             basic,
         )
-        .get(
+        .any(
             "/hidden-basic-auth/{user}/{password}",
             "the same, with 404 instead of 401",
             hidden,
         )
-        .get("/bearer", "wants any bearer token", bearer);
+        .any("/bearer", "wants any bearer token", bearer);
     digest::add(table)
 }
 
@@ -104,6 +104,9 @@ mod tests {
             let request = client.get(&format!("/hidden-basic-auth/{path}"));
             let hidden = request.header("authorization", &value).send().status();
             assert_eq!(hidden, if status == 401 { 404 } else { 200 });
+            let request = client.delete(&format!("/basic-auth/{path}"));
+            let deleted = request.header("authorization", &value).send();
+            assert_eq!(deleted.status(), status);
         }
         let response = get("/basic-auth/a/b");
         let challenge = "Basic realm=\"httpool\", charset=\"UTF-8\"";
@@ -119,7 +122,8 @@ mod tests {
             .send();
         assert_eq!(member(&response, "/token"), "a.b");
         for value in ["Bearer", "Bearer ", "Basic YTpi", ""] {
-            let response = client.get("/bearer").header("authorization", value).send();
+            let request = client.post("/bearer").header("authorization", value);
+            let response = request.send();
             assert_eq!(response.status(), 401, "{value}");
             assert_eq!(
                 response.header("www-authenticate"),

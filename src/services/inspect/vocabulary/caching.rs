@@ -126,17 +126,23 @@ impl Content for Bytes {
 
 fn response_headers(query: Pairs, request: HeaderMap) -> Result<Response, Problem> {
     let mut chosen = HeaderMap::new();
+    let mut shown: Vec<(String, String)> = Vec::new();
     for (name, value) in &query.0 {
         let header = chosen_header(name, value)?;
         if header.0 == SET_COOKIE {
             check_site(&request)?;
         }
         chosen.append(header.0, header.1);
+        // Names are shown as they were first written.
+        let mut names = shown.iter().map(|(other, _)| other);
+        let first = names.find(|other| other.eq_ignore_ascii_case(name));
+        shown.push((first.unwrap_or(name).clone(), value.clone()));
     }
     if !chosen.contains_key(CONTENT_TYPE) {
         chosen.insert(CONTENT_TYPE, JSON);
+        shown.push(("Content-Type".into(), "application/json".into()));
     }
-    let mut response = Response::new(escaped(&shown(&chosen)).into());
+    let mut response = Response::new(escaped(&document::pairs(&shown)).into());
     let headers = response.headers_mut();
     *headers = chosen;
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
@@ -153,17 +159,6 @@ fn chosen_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), P
     };
     reason.map_err(|reason| bad(format!("{header} can't be chosen: {reason}")))?;
     Ok((header, HeaderValue::try_from(value).map_err(|_| invalid())?))
-}
-
-/// The headers by name: a text, or a list if the name is repeated.
-fn shown(headers: &HeaderMap) -> Value {
-    let name = |name: &HeaderName| document::canonical(name);
-    let value = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let pairs: Vec<_> = headers
-        .iter()
-        .map(|(key, one)| (name(key), value(one)))
-        .collect();
-    document::pairs(&pairs)
 }
 
 /// JSON without the characters of markup, because the client may have chosen the type of HTML.
@@ -235,12 +230,17 @@ mod tests {
 
     #[test]
     fn headers_can_be_chosen() {
-        let response = get("/response-headers?X-A=1&x-a=2&Cache-Control=no-store");
+        let response = get("/response-headers?x-A=1&X-a=2&Cache-Control=no-store&animal=dog");
         assert_eq!(response.header("cache-control"), Some("no-store"));
         assert!(response.headers().get_all("x-a").iter().eq(["1", "2"]));
         assert_eq!(
             response.json::<Value>(),
-            json!({"X-A": ["1", "2"], "Cache-Control": "no-store", "Content-Type": "application/json"})
+            json!({
+                "x-A": ["1", "2"],
+                "Cache-Control": "no-store",
+                "Content-Type": "application/json",
+                "animal": "dog",
+            })
         );
         assert_eq!(
             client().post("/response-headers?a=b").send().header("a"),
@@ -253,7 +253,7 @@ mod tests {
         let response = get("/response-headers?Content-Type=text/html&x=%3Cscript%3E%26");
         assert_eq!(response.header("content-type"), Some("text/html"));
         assert!(!response.text().contains('<'), "{response:?}");
-        assert_eq!(member(&response, "/X"), "<script>&");
+        assert_eq!(member(&response, "/x"), "<script>&");
         let policy = response.header("content-security-policy");
         assert!(policy.is_some_and(|policy| policy.contains("sandbox")));
         assert_eq!(response.header("x-content-type-options"), Some("nosniff"));

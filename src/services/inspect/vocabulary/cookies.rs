@@ -34,8 +34,12 @@ pub(super) fn add(table: Table) -> Table {
 }
 
 fn show(headers: HeaderMap) -> Response {
-    let cookies: Vec<_> = headers.get_all(COOKIE).iter().flat_map(pairs).collect();
-    document::respond(json!({"cookies": document::pairs(&cookies)}))
+    document::respond(json!({"cookies": document::pairs(&sent(&headers))}))
+}
+
+/// The names and values of all cookies of a request.
+pub(super) fn sent(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers.get_all(COOKIE).iter().flat_map(pairs).collect()
 }
 
 /// The names and values of a `Cookie` header.
@@ -103,16 +107,22 @@ pub(super) fn check_site(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// A cookie of this host (RFC 6265 section 4.1.1). A value with spaces or commas is quoted.
+/// A cookie of this host (RFC 6265 section 4.1.1). A value with spaces or commas is quoted, if it is
+/// not given in quotes.
 fn set_cookie(name: &str, value: &str, attributes: &str) -> Result<HeaderValue, Problem> {
     let is_name = HeaderName::from_bytes(name.as_bytes()).is_ok();
-    let is_value = value
+    let unquoted = value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'));
+    let is_value = unquoted
+        .unwrap_or(value)
         .bytes()
         .all(|byte| matches!(byte, b' '..=b'~') && !b"\";\\".contains(&byte));
     if !is_name || !is_value {
         return Err(bad(format!("{name:?}={value:?} is not a valid cookie")));
     }
-    let quote = if value.contains([' ', ',']) { "\"" } else { "" };
+    let needs_quotes = unquoted.is_none() && value.contains([' ', ',']);
+    let quote = if needs_quotes { "\"" } else { "" };
     HeaderValue::try_from(format!("{name}={quote}{value}{quote}; Path=/{attributes}"))
         .map_err(|error| bad(error.to_string()))
 }
@@ -145,6 +155,10 @@ mod tests {
             ),
             ("/cookies/set/a/1%3D2", &["a=1=2; Path=/"]),
             (
+                "/cookies/set?a=%22b:c%20d%22&e=%22%22",
+                &["a=\"b:c d\"; Path=/", "e=\"\"; Path=/"],
+            ),
+            (
                 "/cookies/delete?a=&b",
                 &[
                     "a=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT",
@@ -173,6 +187,8 @@ mod tests {
             "/cookies/set?a=%00",
             "/cookies/set/a%20b/1",
             "/cookies/set/a/%22",
+            "/cookies/set/a/%22b",
+            "/cookies/set/a/%22b%22c%22",
             "/cookies/delete?a%0D%0Ab",
         ]);
         for site in ["cross-site", "same-site"] {

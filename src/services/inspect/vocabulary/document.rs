@@ -73,7 +73,7 @@ pub(super) fn headers(headers: &HeaderMap) -> Value {
 }
 
 /// `Content-Type` for `content-type`.
-pub(super) fn canonical(name: &HeaderName) -> String {
+fn canonical(name: &HeaderName) -> String {
     let mut is_first = true;
     let letter = |letter: char| {
         let upper = is_first;

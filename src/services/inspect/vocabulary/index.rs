@@ -1,4 +1,4 @@
-//! The page at `/`, which lists all paths.
+//! The page at `/` and `/legacy`, which lists all paths.
 
 use http::HeaderMap;
 use http::header::CONTENT_SECURITY_POLICY;
@@ -21,8 +21,15 @@ pub(super) fn add(table: Table) -> Router<Shared> {
         path: "/anything",
         what: "your request as it came, on this and every other path",
     });
+    entries.push(Entry {
+        method: "GET",
+        path: "/legacy",
+        what: "this page, whatever your client accepts",
+    });
     let page = page(&entries);
+    let same = page.clone();
     router
+        .get("/legacy", move || respond(same.clone()))
         .get(
             "/",
             move |query: Pairs, received: Received, captured: Captured| match query.get("format") {
@@ -92,6 +99,10 @@ mod tests {
         for path in ["/get", "/status/{codes}", "/delay/{seconds}", "/anything"] {
             assert!(page.text().contains(path), "{path}");
         }
+        // httpbin has this path, from which the tests of clients follow links.
+        let same = get("/legacy");
+        assert_eq!(same.header("content-type"), page.header("content-type"));
+        assert_eq!(same.text(), page.text());
         // All others get the description of their request.
         assert_eq!(get("/").header("content-type"), Some("application/json"));
         assert_eq!(client().post("/").body("x").send().status(), 200);

@@ -50,6 +50,7 @@ fn user_agent(received: Received) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
     use serde_json::json;
 
     use super::super::tests::{client, get, member};
@@ -76,6 +77,11 @@ mod tests {
         );
         assert_eq!(client.head("/get").send().status(), 200);
         assert_eq!(client.post("/get").send().status(), 405);
+        let options = client.request(Method::OPTIONS, "/get").send();
+        assert_eq!(options.status(), 200);
+        assert_eq!(options.header("allow"), Some("GET, HEAD, OPTIONS"));
+        let options = client.request(Method::OPTIONS, "/status/204").send();
+        assert_eq!(options.status(), 204);
     }
 
     #[test]

@@ -116,12 +116,21 @@ impl Pace {
 fn drip(State(settings): State<Shared>, query: Pairs) -> Result<Response, Problem> {
     let pace = Pace::of(&query, &settings, Duration::from_secs(2))?;
     let count: u64 = query.number("numbytes", 10)?;
+    at_least_one("numbytes", count)?;
     check_size(count, settings.most_bytes())?;
     let status = query.get("code").map_or(Ok(StatusCode::OK), status)?;
     let mut response = Response::new(dripping(pace, count));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, BYTES);
     Ok(pace.delayed(response))
+}
+
+/// Rejects 0, as httpbin and go-httpbin do.
+fn at_least_one(name: &str, count: u64) -> Result<(), Problem> {
+    match count {
+        0 => Err(bad(format!("{name}=0: at least 1 is needed"))),
+        _ => Ok(()),
+    }
 }
 
 /// This many bytes over the whole duration.
@@ -161,6 +170,7 @@ fn events(
 ) -> Result<Response, Problem> {
     let pace = Pace::of(&query, &settings, Duration::from_secs(5))?;
     let count: u64 = query.number("count", 10)?;
+    at_least_one("count", count)?;
     if count > MAX_EVENTS {
         return Err(bad(format!("at most {MAX_EVENTS} events are allowed")));
     }
@@ -223,7 +233,6 @@ mod tests {
             get("/drip?numbytes=1000000&duration=0.02").bytes().len(),
             1_000_000
         );
-        assert_eq!(get("/drip?numbytes=0").bytes(), b"");
     }
 
     #[test]
@@ -289,6 +298,7 @@ mod tests {
             "/drip?duration=-1",
             "/drip?duration=31&delay=31",
             "/drip?numbytes=-1",
+            "/drip?numbytes=0",
             "/drip?numbytes=99999999999999999999",
             "/drip?numbytes=10485761",
             "/drip?code=100",

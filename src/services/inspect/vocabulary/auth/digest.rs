@@ -1,6 +1,7 @@
 //! Digest authentication (RFC 7616).
 
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::StatusCode;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, SET_COOKIE};
 use md5::Md5;
 use sha2::digest::Digest;
 use sha2::{Sha256, Sha512, Sha512_256};
@@ -8,25 +9,27 @@ use sha2::{Sha256, Sha512, Sha512_256};
 use super::nonce::{self, Nonce};
 use super::{REALM, authenticated, unauthorized};
 use crate::message::{Problem, Response};
+use crate::services::inspect::live::is_cross_site;
 use crate::services::inspect::reflection::hexadecimal;
-use crate::services::inspect::vocabulary::input::bad;
+use crate::services::inspect::vocabulary::cookies;
+use crate::services::inspect::vocabulary::input::{Pairs, bad};
 use crate::services::inspect::vocabulary::received::Received;
 use crate::services::inspect::vocabulary::table::Table;
 use crate::web::extract::Path;
 
 pub(super) fn add(table: Table) -> Table {
     table
-        .get(
+        .any(
             "/digest-auth/{qop}/{user}/{password}",
             "wants these by Digest with MD5; qop is auth or auth-int",
             with_md5,
         )
-        .get(
+        .any(
             "/digest-auth/{qop}/{user}/{password}/{algorithm}",
             "the same with MD5, SHA-256, SHA-512 or SHA-512-256, or one of these with -sess",
             with_algorithm,
         )
-        .get(
+        .any(
             "/digest-auth/{qop}/{user}/{password}/{algorithm}/{uses}",
             "the same with nonces that are stale after some uses",
             with_uses,
@@ -129,6 +132,38 @@ struct Wanted {
     uses: u32,
 }
 
+const COOKIE_OF_CHALLENGE: HeaderValue = HeaderValue::from_static("fake=fake_value; Path=/");
+
+/// Whether the client sent the cookie of the challenge, if `?require-cookie=` wants it.
+#[derive(Debug, PartialEq, Eq)]
+enum Cookie {
+    Unwanted,
+    Sent,
+    OthersSent,
+    NoneSent,
+}
+
+impl Cookie {
+    fn of(received: &Received) -> Self {
+        let query = Pairs::of(&received.uri);
+        let wanted = query.get("require-cookie").unwrap_or_default();
+        if !["1", "t", "true"]
+            .iter()
+            .any(|yes| wanted.eq_ignore_ascii_case(yes))
+        {
+            return Self::Unwanted;
+        }
+        let sent = cookies::sent(&received.headers);
+        if sent.contains(&("fake".to_owned(), "fake_value".to_owned())) {
+            Self::Sent
+        } else if sent.is_empty() {
+            Self::NoneSent
+        } else {
+            Self::OthersSent
+        }
+    }
+}
+
 /// The result of a check of credentials.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
@@ -171,18 +206,41 @@ impl Wanted {
         })
     }
 
+    /// The response with httpbin's cookie, by which tests see that a client keeps those of a challenge.
     fn respond(&self, received: &Received) -> Result<Response, Problem> {
+        let mut response = match Cookie::of(received) {
+            Cookie::Unwanted | Cookie::Sent => self.result(received)?,
+            Cookie::NoneSent => self.challenge(""),
+            Cookie::OthersSent => {
+                return Err(Problem::new(StatusCode::FORBIDDEN)
+                    .detail("the cookie of the challenge is missing"));
+            }
+        };
+        // A page of another site may not set cookies here.
+        if !is_cross_site(&received.headers) {
+            response
+                .headers_mut()
+                .append(SET_COOKIE, COOKIE_OF_CHALLENGE);
+        }
+        Ok(response)
+    }
+
+    fn result(&self, received: &Received) -> Result<Response, Problem> {
         let stale = match self.check(received)? {
             Verdict::Valid => return Ok(authenticated(&self.user)),
             Verdict::Stale => ", stale=true",
             Verdict::Wrong => "",
         };
-        Ok(unauthorized(&format!(
+        Ok(self.challenge(stale))
+    }
+
+    fn challenge(&self, stale: &str) -> Response {
+        unauthorized(&format!(
             "Digest realm=\"{REALM}\", nonce=\"{}\", qop=\"{}\", algorithm={}, charset=UTF-8{stale}",
             nonce::new(),
             self.quality.name(),
             self.algorithm.name,
-        )))
+        ))
     }
 
     fn check(&self, received: &Received) -> Result<Verdict, Problem> {
@@ -370,6 +428,33 @@ mod tests {
             (response.status().as_u16(), challenge(&response, "stale")),
             (401, String::new())
         );
+    }
+
+    #[test]
+    fn challenge_has_a_cookie_that_can_be_required() {
+        let request = |path: &str| client().get(path).send();
+        let first = request(PATH);
+        assert_eq!(first.header("set-cookie"), Some("fake=fake_value; Path=/"));
+        let nonce = challenge(&first, "nonce");
+        for (wanted, sent, status) in [
+            ("true", "fake=fake_value", 200),
+            ("1", "a=b; fake=fake_value", 200),
+            ("T", "fake=other", 403),
+            ("true", "", 401),
+            ("no", "", 200),
+        ] {
+            let path = format!("{PATH}?require-cookie={wanted}");
+            let credentials = authorization(&path, ALGORITHMS[0], "auth", &nonce, 1);
+            let client = client();
+            let mut request = client.get(&path).header("authorization", &credentials);
+            if !sent.is_empty() {
+                request = request.header("cookie", sent);
+            }
+            assert_eq!(request.send().status(), status, "{wanted} {sent}");
+        }
+        let client = client();
+        let other = client.get(PATH).header("sec-fetch-site", "cross-site");
+        assert_eq!(other.send().header("set-cookie"), None);
     }
 
     #[test]
