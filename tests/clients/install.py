@@ -22,6 +22,8 @@ UNDICI_HTTP2_NODE = (20, 18)
 # The environment at the start, with the proxy settings that reach the registries.
 ENVIRONMENT = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
 
+PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+
 # The Debian package of a command.
 PACKAGES = {
     "curl": "curl", "go": "golang-go", "h2load": "nghttp2-client", "haproxy": "haproxy", "nghttp": "nghttp2-client",
@@ -52,11 +54,34 @@ def debian(commands):
 def python(scratch):
     """Installs the Python libraries. Returns the reason if it fails."""
     target = Path(scratch, "python")
-    reason = _run([sys.executable, "-m", "pip", "install", "--disable-pip-version-check",
-                   "--target", target, "--requirement", HERE / "requirements.txt"])
+    reason = _run([*PIP, "install", "--target", target,
+                   "--requirement", HERE / "requirements.txt"])
     if reason is None:
         sys.path.insert(0, str(target))
     return reason
+
+
+@functools.cache
+def suites(scratch):
+    """Installs the libraries of each list for `suites.py`. Returns the reason if it fails."""
+    for name in ("suites", "suites_niquests"):
+        reason = _run([*PIP, "install", "--target", Path(scratch, name),
+                       "--requirement", HERE / f"{name}.txt"])
+        if reason:
+            return reason
+    return None
+
+
+def source(package, folder, libraries):
+    """Downloads the source of a package from PyPI into an empty folder. Returns its archive."""
+    folder.mkdir(parents=True)
+    # pip reads the name in the source with the package's build tool, which is one of the libraries.
+    reason = _run([*PIP, "download", "--no-deps", "--no-binary", ":all:", "--no-build-isolation",
+                   "--dest", folder, package], {"PYTHONPATH": str(libraries)})
+    if reason:
+        raise OSError(reason)
+    [archive] = folder.iterdir()
+    return archive
 
 
 @functools.cache
@@ -98,11 +123,12 @@ def no_services():
         POLICY.unlink()
 
 
-def _run(command):
+def _run(command, variables=None):
     """Runs a command. Returns its first error message if it fails."""
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=300, env=ENVIRONMENT)
+                              stderr=subprocess.STDOUT, text=True, timeout=300,
+                              env=ENVIRONMENT | (variables or {}))
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     if done.returncode == 0:

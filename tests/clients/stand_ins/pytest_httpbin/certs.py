@@ -1,0 +1,7 @@
+"""The certificate of the server."""
+
+import os
+
+
+def where():
+    return os.environ["HTTPBIN_CA"]
