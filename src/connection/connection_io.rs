@@ -190,7 +190,10 @@ impl ConnectionIo {
         result: DriveResult,
     ) -> DriveResult {
         let unsent = buffers.write_queue.held() + self.socket.held();
-        if self.share.grow(held + buffers.input.unread().len() + unsent) {
+        if self
+            .share
+            .grow(held + buffers.input.unread().len() + unsent)
+        {
             result
         } else {
             DriveResult::Close(CloseReason::BufferLimit)

@@ -77,7 +77,11 @@ fn parts(transport: Transport, faults: &str) -> (String, String, End) {
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(head.contains("\r\ndate: "), "{head}");
     let is_announced = faults.contains("length=") || faults.contains("chunk=");
-    assert_eq!(head.contains("\r\nconnection: close"), is_announced, "{head}");
+    assert_eq!(
+        head.contains("\r\nconnection: close"),
+        is_announced,
+        "{head}"
+    );
     (head.to_owned(), content.to_owned(), end)
 }
 
@@ -219,9 +223,7 @@ fn delays_hold_no_worker() {
     for client in &mut waiting {
         client.get("/?fault=delay=60m");
     }
-    eventually("all wait", || {
-        returned.load(Ordering::Relaxed) == WAITING
-    });
+    eventually("all wait", || returned.load(Ordering::Relaxed) == WAITING);
     assert_eq!(server.handle().snapshot().answered, 0);
     // Two workers still serve others, with and without a delay.
     let mut clients: Vec<Client> = (0..20).map(|_| server.connect()).collect();

@@ -380,7 +380,7 @@ fn server_giving_senders(
             |_: Message| {}
         })
     };
-    let configure = |builder: httpool::Builder| builder.workers(1).drain_timeout(drain_timeout);
+    let configure = |builder: Builder| builder.workers(1).drain_timeout(drain_timeout);
     (
         transport.spawn(configure, handler_with(options, open)),
         given,
