@@ -1,12 +1,10 @@
 //! The cookies of a test client (RFC 6265 section 5).
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use http::HeaderMap;
 use http::header::SET_COOKIE;
-
-use crate::sync::ignore_poison;
 
 /// Cookies, the newest last.
 #[derive(Debug, Default)]
@@ -62,7 +60,7 @@ impl CookieJar {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Cookie>> {
-        ignore_poison(self.0.lock())
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -51,9 +51,9 @@
 //! The client encodes a request as a real client does. It is decoded by the server's code, and the
 //! response is encoded by the server's code. So an invalid request is rejected as the server rejects
 //! it, and so is a body above [the default limit](crate::defaults::MAX_BODY). The handler receives
-//! the same request as in a server, including [`RawRequest`](crate::RawRequest) and [`ClientInfo`](crate::ClientInfo),
-//! and can [stream](crate::BodyMode::Streaming) the body. The response to HEAD has no content, and
-//! the server's code decides the framing. The client waits for a response that comes
+//! the same request as in a server, including [`RawRequest`](crate::RawRequest) and
+//! [`ClientInfo`](crate::ClientInfo), and can [stream](crate::BodyMode::Streaming) the body. The
+//! response to HEAD has no content, and the server's code decides the framing. The client waits for a response that comes
 //! [later](crate::Later).
 //!
 //! # What it does not test
