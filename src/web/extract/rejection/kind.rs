@@ -25,9 +25,9 @@ use http::StatusCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RejectionKind {
-    /// A value of the path can't be parsed ([`Path`](super::super::Path)): 400.
+    /// A value of the path can't be parsed ([`Path`](crate::extract::Path)): 400.
     Path,
-    /// The query can't be parsed ([`Query`](super::super::Query)): 400.
+    /// The query can't be parsed ([`Query`](crate::extract::Query)): 400.
     Query,
     /// The body has another `Content-Type` than the argument needs: 415.
     ContentType,
@@ -37,7 +37,7 @@ pub enum RejectionKind {
     JsonSyntax,
     /// The body is JSON that does not fit the type: 422.
     JsonValue,
-    /// The body is a form that does not fit the type ([`Form`](super::super::Form)): 422.
+    /// The body is a form that does not fit the type ([`Form`](crate::extract::Form)): 422.
     Form,
     /// The body is not UTF-8, but the argument is a [`String`]: 400.
     NotUtf8,
