@@ -121,11 +121,7 @@ pub use http;
 #[cfg(feature = "proxy")]
 pub use ipnet;
 pub use message::{
-    Attachment, Body, BodyMode, BodySender, Cancelled, Chunk, ClientInfo, ClientSource,
-    DrivenProtocol, DrivenStream, DrivenWaker, ErrorPages, Handler, Headers, Html, IntoResponse,
-    Later, NextStep, Observer, Outcome, Overload, PeerAddr, Problem, ProblemFormat, RawRequest,
-    Redirect, RejectReason, Request, RequestError, RequestRecord, RequestTimes, Responder,
-    Response, SendError, Stream, TrySendError, Upgrade,
+    Attachment, Body, BodyMode, BodySender, Cancelled, Chunk, ClientInfo, ClientSource, DrivenProtocol, DrivenStream, DrivenWaker, ErrorPages, Handler, Headers, Html, IntoResponse, Later, MatchedPath, NextStep, Observer, Outcome, Overload, PeerAddr, Problem, ProblemFormat, RawRequest, Redirect, RejectReason, Request, RequestError, RequestRecord, RequestTimes, Responder, Response, SendError, Stream, TrySendError, Upgrade,
 };
 #[cfg(feature = "_tls")]
 pub use message::{TlsInfo, TlsVersion};

@@ -101,6 +101,7 @@ fn compiler_messages_explain_the_mistake() {
         ("asynchronous_layer", "remove `async`"),
         ("clone", "`App: Clone` is not satisfied"),
         ("headers", "`&str` can't be used as response headers"),
+        ("extension", "`User: Clone` is not satisfied"),
         ("function", "Html<&str>` can't handle requests"),
         ("handler", "a handler can't return `u16`"),
         ("layer", "`&str` is not a layer"),

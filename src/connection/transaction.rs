@@ -17,7 +17,7 @@ use crate::message::request_error::RequestError;
 use crate::message::request_id;
 use crate::message::request_id::REQUEST_ID;
 use crate::message::{
-    ClientInfo, Later, Outcome, Overload, Problem, RawRequest, RejectReason, Request,
+    ClientInfo, Later, MatchedPath, Outcome, Overload, Problem, RawRequest, RejectReason, Request,
     RequestRecord, RequestTimes, Response,
 };
 
@@ -52,6 +52,8 @@ pub(super) trait ReceivedRequest {
 /// [`decorate`](Self::decorate), and [`observe`](Self::observe) after the response is encoded.
 pub(super) struct Transaction {
     client_info: ClientInfo,
+    /// The path of the route, if there are observers.
+    matched_path: Option<MatchedPath>,
     since: Instant,
     received: u64,
     id: Option<HeaderValue>,
@@ -106,6 +108,7 @@ impl Transaction {
         }
         Self {
             client_info,
+            matched_path: None,
             since: arrival.since,
             received: request.body().length().unwrap_or_default(),
             id: service
@@ -157,7 +160,14 @@ impl Transaction {
         let began = service.config.server_timing.then(Instant::now);
         self.call = HandlerCall::Begun;
         let request = received.request_mut();
-        let result = catch_unwind(AssertUnwindSafe(|| service.handler.handle(request)));
+        let mut call = || catch_unwind(AssertUnwindSafe(|| service.handler.handle(request)));
+        let result = if service.observers.is_empty() {
+            call()
+        } else {
+            let (result, path) = MatchedPath::record(call);
+            self.matched_path = path;
+            result
+        };
         self.handler_time = began.map(|began| began.elapsed());
         match result {
             Ok(response) => response,
@@ -183,7 +193,7 @@ impl Transaction {
             Overload::Full => "too many requests are waiting",
         };
         let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE).detail(detail);
-        self.respond(&problem, received, service)
+        self.respond_and_record(&problem, received, service)
     }
 
     /// The response to a request that is rejected, with the reason in words.
@@ -196,7 +206,7 @@ impl Transaction {
     ) -> Response {
         self.outcome = Outcome::Rejected(RejectReason::Request(error));
         let problem = Problem::new(error.status()).detail(detail);
-        self.respond(&problem, received, service)
+        self.respond_and_record(&problem, received, service)
     }
 
     /// The response to a request that has waited for it since its handler returned. It may come later
@@ -310,6 +320,21 @@ impl Transaction {
         self.notify(sent, raw_request, worker, service);
     }
 
+    /// The response to a request without its handler. The layers that complete it know its route.
+    fn respond_and_record(
+        &mut self,
+        problem: &Problem,
+        received: &impl ReceivedRequest,
+        service: &Service,
+    ) -> Response {
+        if service.observers.is_empty() {
+            return self.respond(problem, received, service);
+        }
+        let (response, path) = MatchedPath::record(|| self.respond(problem, received, service));
+        self.matched_path = self.matched_path.take().or(path);
+        response
+    }
+
     /// A response that the server makes itself, completed by the handler's layers.
     pub(super) fn respond(
         &self,
@@ -396,6 +421,7 @@ impl Transaction {
             worker,
             raw_request,
             client_info: &self.client_info,
+            matched_path: self.matched_path.as_ref(),
             id: self.id.as_ref(),
             outcome: self.outcome,
             status: sent.status,

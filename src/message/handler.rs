@@ -147,6 +147,33 @@ pub enum BodyMode {
     /// The handler runs when the whole body has arrived. A slow sender occupies no worker. The body
     /// is in memory and at most [`Builder::max_body`](crate::Builder::max_body) bytes long.
     Buffered,
+    /// The same with a limit of its own, which may be lower or higher than
+    /// [`Builder::max_body`](crate::Builder::max_body). A larger body is rejected with 413. The layer
+    /// [`MaxBody`](crate::layers::MaxBody) chooses this for a part of the routes.
+    ///
+    /// ```
+    /// use httpool::{BodyMode, Handler, Request, Response};
+    ///
+    /// /// Takes pictures of up to 20 MB, and little else.
+    /// struct Pictures;
+    ///
+    /// impl Handler for Pictures {
+    ///     fn handle(&self, request: &mut Request) -> Response {
+    ///         Response::new(format!("{} bytes\n", request.body().as_bytes().len()).into())
+    ///     }
+    ///
+    ///     fn body_mode(&self, request: &Request) -> BodyMode {
+    ///         match request.uri().path() {
+    ///             "/pictures" => BodyMode::BufferedUpTo { most: 20_000_000 },
+    ///             _ => BodyMode::BufferedUpTo { most: 1_000 },
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    BufferedUpTo {
+        /// Largest number of bytes.
+        most: u64,
+    },
     /// The handler runs when the head has arrived and [reads](std::io::Read) the body while it
     /// arrives. Little of it is in memory, but a slow sender *occupies the worker* while the
     /// handler waits for it.
@@ -218,12 +245,18 @@ impl BodyMode {
         most: MAX_STREAMED_BODY,
     };
 
+    /// Whether the whole body is received before the handler runs.
+    #[cfg(feature = "http2")]
+    pub(crate) fn is_buffered(self) -> bool {
+        matches!(self, Self::Buffered | Self::BufferedUpTo { .. })
+    }
+
     /// The mode that suits both.
     #[cfg(feature = "router")]
     pub(crate) const fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Streaming { most: one }, Self::Streaming { most: two }) if one < two => other,
-            (Self::Buffered | Self::HeadOnly, _) => other,
+            (Self::Buffered | Self::BufferedUpTo { .. } | Self::HeadOnly, _) => other,
             _ => self,
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, Version};
 
-use super::{ClientInfo, RawRequest, RejectReason};
+use super::{ClientInfo, MatchedPath, RawRequest, RejectReason};
 
 /// Receives a record of every request, for logs and metrics.
 ///
@@ -71,6 +71,7 @@ pub struct RequestRecord<'a> {
     pub(crate) worker: usize,
     pub(crate) raw_request: &'a RawRequest,
     pub(crate) client_info: &'a ClientInfo,
+    pub(crate) matched_path: Option<&'a MatchedPath>,
     pub(crate) id: Option<&'a HeaderValue>,
     pub(crate) outcome: Outcome,
     pub(crate) status: StatusCode,
@@ -154,6 +155,27 @@ impl RequestRecord<'_> {
     #[must_use]
     pub fn client_info(&self) -> &ClientInfo {
         self.client_info
+    }
+
+    /// Returns the path of the route that the request reached, for example `/users/{id}`. It is
+    /// `None` if no router has found a route. A request that is rejected by its head or body has
+    /// the route that would have handled it, if its target is known.
+    ///
+    /// ```
+    /// use httpool::{MatchedPath, Observer, RequestRecord};
+    ///
+    /// struct Slow;
+    ///
+    /// impl Observer for Slow {
+    ///     fn on_response(&self, record: &RequestRecord<'_>) {
+    ///         let route = record.matched_path().map_or("none", MatchedPath::as_str);
+    ///         eprintln!("{route} took {:?}", record.duration());
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn matched_path(&self) -> Option<&MatchedPath> {
+        self.matched_path
     }
 
     /// Returns the request id, if the server [assigns ids](crate::Builder::request_ids).
@@ -242,6 +264,7 @@ mod tests {
                 worker: 0,
                 raw_request: &RawRequest::new(head.into(), None),
                 client_info: &ClientInfo::new(PeerAddr::UNIX),
+                matched_path: None,
                 id: None,
                 outcome: Outcome::Handled,
                 status: StatusCode::OK,

@@ -208,7 +208,7 @@ pub struct Next<'a> {
     provenance: &'a Provenance,
 }
 
-/// A handler with [layers](Layer) around it.
+/// A handler, or a function of a route, with [layers](Layer) around it.
 ///
 /// ```
 /// use httpool::layers::SecurityHeaders;
@@ -218,6 +218,41 @@ pub struct Next<'a> {
 /// let response = handler.handle(&mut Request::default());
 /// assert_eq!(response.headers()["x-content-type-options"], "nosniff");
 /// ```
+///
+/// # Around a function of a route
+///
+/// The layers see the requests that reach the function, after those of its router. They do not see
+/// a 404 or 405.
+///
+#[cfg_attr(
+    feature = "router",
+    doc = r#"
+```
+use httpool::extract::Path;
+use httpool::http::StatusCode;
+use httpool::testing::Client;
+use httpool::{IntoResponse, Layered, Next, Request, Response, Router};
+
+fn only_members(request: Request, next: Next<'_>) -> Response {
+    match request.headers().contains_key("x-member") {
+        true => next.run(request),
+        false => StatusCode::FORBIDDEN.into_response(),
+    }
+}
+
+fn remove(Path(id): Path<u64>) -> String {
+    format!("{id} is gone")
+}
+
+let router: Router = Router::new()
+    .get("/books/{id}", || "a book")
+    .delete("/books/{id}", Layered::new(remove).layer(only_members));
+let client = Client::new(router);
+assert_eq!(client.get("/books/7").send().text(), "a book");
+assert_eq!(client.delete("/books/7").send().status(), StatusCode::FORBIDDEN);
+```
+"#
+)]
 #[derive(Debug)]
 pub struct Layered<H> {
     handler: H,
@@ -255,8 +290,8 @@ impl Next<'_> {
     }
 }
 
-impl<H: Handler> Layered<H> {
-    /// Wraps the handler, without layers.
+impl<H> Layered<H> {
+    /// Wraps the handler or the function, without layers.
     pub fn new(handler: H) -> Self {
         Self {
             handler,
@@ -269,6 +304,16 @@ impl<H: Handler> Layered<H> {
     pub fn layer(mut self, layer: impl Layer) -> Self {
         self.layers.push(layer);
         self
+    }
+
+    #[cfg(feature = "router")]
+    pub(crate) fn inner(&self) -> &H {
+        &self.handler
+    }
+
+    #[cfg(feature = "router")]
+    pub(crate) fn layers(&self) -> &Layers {
+        &self.layers
     }
 }
 

@@ -88,6 +88,8 @@ mod rejections;
 mod replaced_folder;
 /// Handlers for paths and methods.
 mod routes;
+/// Extensions, the path of the route, and choices for single routes.
+mod routing;
 /// Content that is sent at set times.
 mod schedules;
 /// Files as response bodies: whole, to slow readers, and truncated while they are sent.

@@ -4,6 +4,7 @@ use std::mem;
 
 use super::Http2;
 use super::receive::Action;
+use super::request::most_buffered;
 use super::stream::{PartialRequest, Step};
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::{Service, WorkerBuffers};
@@ -93,7 +94,8 @@ impl Http2 {
         }
         match &mut entry.step {
             Step::Receiving(request) => {
-                if request.content.len() + content.len() > service.config.max_body {
+                let length = request.content.len() + content.len();
+                if length as u64 > most_buffered(request.mode, service) {
                     return Action::Reject(stream, RequestError::BodyTooLarge);
                 }
                 if !io.share.grow(held) {

@@ -100,7 +100,7 @@ impl Http2 {
             self.reject(stream, error, io, buffers, service);
             return None;
         }
-        let is_received = mode == Some(BodyMode::Buffered) && !is_ended;
+        let is_received = mode.is_some_and(BodyMode::is_buffered) && !is_ended;
         let request = PartialRequest {
             request: (!is_received).then(|| buffers.http2_request.keep()),
             mode,
@@ -206,7 +206,8 @@ impl Http2 {
             Some(BodyMode::Streaming { most }) => {
                 self.call_streaming(stream, *request, most, io, buffers, service)
             }
-            Some(BodyMode::Buffered | BodyMode::HeadOnly) | None => {
+            Some(BodyMode::Buffered | BodyMode::BufferedUpTo { .. } | BodyMode::HeadOnly)
+            | None => {
                 if let Some(kept) = &request.request {
                     buffers.http2_request.restore_copy(kept);
                 }
@@ -346,11 +347,21 @@ pub(super) fn check_length(
     let most = match mode {
         None | Some(BodyMode::HeadOnly) => return Ok(()),
         Some(BodyMode::Streaming { most }) => most,
-        Some(BodyMode::Buffered) => service.config.max_body.min(service.budget.most()) as u64,
+        Some(BodyMode::Buffered | BodyMode::BufferedUpTo { .. }) => {
+            most_buffered(mode, service).min(service.budget.most() as u64)
+        }
     };
     match length {
         Some(length) if length > most => Err(RequestError::BodyTooLarge),
         _ => Ok(()),
+    }
+}
+
+/// The largest body that is received as a whole in this mode, or if the handler needs it after all.
+pub(super) fn most_buffered(mode: Option<BodyMode>, service: &Service) -> u64 {
+    match mode {
+        Some(BodyMode::BufferedUpTo { most }) => most,
+        _ => service.config.max_body as u64,
     }
 }
 

@@ -6,6 +6,7 @@ use http::header::CONNECTION;
 use log::{debug, error};
 
 use super::calls::{StreamReply, is_client_gone, observe};
+use super::request::most_buffered;
 use super::stream::{Outflow, Outgoing, PartialRequest, Sending, Step, Stream};
 use super::{Http2, Http2Event};
 use crate::connection::close::CloseMode;
@@ -369,9 +370,9 @@ impl Http2 {
 impl PartialRequest {
     /// The error of a request whose body is too large to be kept.
     fn body_error(&self, service: &Service) -> Option<RequestError> {
-        let most = service.config.max_body.min(service.budget.most());
+        let most = most_buffered(self.mode, service).min(service.budget.most() as u64);
         let length = (self.length).map_or(self.content.len() as u64, |length| length);
-        (length > most as u64).then_some(RequestError::BodyTooLarge)
+        (length > most).then_some(RequestError::BodyTooLarge)
     }
 }
 

@@ -8,7 +8,7 @@ use super::stream::{Outgoing, PartialRequest, Step};
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::{Admission, Phase, Service, WorkerBuffers};
 use crate::http2::{Mux, StreamId};
-use crate::message::{BodyMode, Overload};
+use crate::message::Overload;
 
 /// Responses of one connection that may wait for their client, with files and bodies of any size.
 /// While there are more files, or more than a part of all memory, requests wait. Few descriptors are
@@ -106,12 +106,15 @@ impl Http2 {
         if let (None, Some(kept)) = (request.mode, &request.request) {
             let mode = body_mode(kept.request(), service);
             request.mode = Some(mode);
-            if let Err(error) = check_length(request.length, Some(mode), service) {
+            // The body may have arrived before its handler was asked.
+            let here = Some(request.content.len() as u64);
+            let length = request.length.or(here);
+            if let Err(error) = check_length(length, Some(mode), service) {
                 self.restore_request(stream, request.request, buffers);
                 self.reject(stream, error, io, buffers, service);
                 return None;
             }
-            if mode == BodyMode::Buffered && !request.is_ended {
+            if mode.is_buffered() && !request.is_ended {
                 self.receive_body(stream, request, buffers);
                 return None;
             }

@@ -238,7 +238,10 @@ impl Decoder {
     /// [`decode`](Self::decode) accounts for the appended bytes.
     pub fn body_room(&mut self) -> Option<&mut Vec<u8>> {
         let partial = self.partial.as_mut()?;
-        let Rest::Gathered(Reception { coding, content }) = &mut partial.rest else {
+        let Rest::Gathered(Reception {
+            coding, content, ..
+        }) = &mut partial.rest
+        else {
             return None;
         };
         let BodyCoding::Length(length) = coding else {
@@ -311,6 +314,12 @@ impl Decoder {
                 None => BodyCoding::Chunked(Chunked::new()),
             },
             content: Vec::new(),
+            most: match body_mode {
+                Some(BodyMode::BufferedUpTo { most }) => {
+                    Some(usize::try_from(most).unwrap_or(usize::MAX))
+                }
+                _ => None,
+            },
         };
         let may_fit = reception.may_fit(limits);
         if !may_fit && !is_undecided {

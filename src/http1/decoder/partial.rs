@@ -46,6 +46,8 @@ pub(super) enum Rest {
 pub(super) struct Reception {
     pub(super) coding: BodyCoding,
     pub(super) content: Vec<u8>,
+    /// The limit that the handler has chosen for this body, instead of the server's.
+    pub(super) most: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -134,17 +136,21 @@ impl Reception {
         }
     }
 
+    fn most(&self, limits: &Limits) -> usize {
+        self.most.unwrap_or(limits.body)
+    }
+
     /// Whether the announced length is within the limit. A chunked body shows its length later.
     pub(super) fn may_fit(&self, limits: &Limits) -> bool {
         match self.coding {
-            BodyCoding::Length(length) => length <= limits.body,
+            BodyCoding::Length(length) => length <= self.most(limits),
             BodyCoding::Chunked(_) => true,
         }
     }
 
     /// The rest of the body, to be discarded when it arrives.
     pub(super) fn into_inflow(self, limits: &Limits) -> BodyDecoder {
-        let (here, most) = (self.content.len() as u64, limits.body as u64);
+        let (here, most) = (self.content.len() as u64, self.most(limits) as u64);
         match self.coding {
             BodyCoding::Length(length) => BodyDecoder::of_length(length as u64 - here, most),
             BodyCoding::Chunked(coding) => {
@@ -158,6 +164,10 @@ impl Reception {
         input: &mut Input,
         limits: &Limits,
     ) -> Result<Absorbed, RequestError> {
+        let limits = Limits {
+            body: self.most(limits),
+            ..*limits
+        };
         let content = &mut self.content;
         let complete = match &mut self.coding {
             BodyCoding::Length(length) => {
@@ -177,7 +187,7 @@ impl Reception {
                 take == missing
             }
             BodyCoding::Chunked(decoder) => {
-                let used = decoder.decode(input.unread(), content, limits)?;
+                let used = decoder.decode(input.unread(), content, &limits)?;
                 input.consume(used);
                 decoder.is_done()
             }

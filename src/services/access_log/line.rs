@@ -14,7 +14,7 @@ use time::macros::format_description;
 #[cfg(feature = "_tls")]
 use crate::logging::escape_json;
 use crate::logging::{escape_json_string, is_plain_json};
-use crate::message::{ClientInfo, Outcome, PeerAddr, RequestRecord};
+use crate::message::{ClientInfo, MatchedPath, Outcome, PeerAddr, RequestRecord};
 
 const JSON_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
@@ -49,10 +49,18 @@ pub enum AccessFormat {
     /// Combined Log Format: `Common` with `Referer` and `User-Agent` before the id. Most log
     /// analyzers expect it.
     Combined,
-    /// One JSON object on each line. Unknown members are omitted. `outcome` is present if no
+    /// One JSON object on each line. Unknown members are omitted. `route` is the
+    /// [path of the route](crate::MatchedPath). `outcome` is present if no
     /// handler has responded: `rejected`, with its `reason`, or `panicked`; or, for a
     /// [`Later`](crate::Later), `timed_out`, `abandoned` or `cancelled`.
     Json,
+}
+
+/// Whether lines of the text formats end with the route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouteColumn {
+    Absent,
+    Last,
 }
 
 /// The formatted time, cached for a second.
@@ -65,7 +73,7 @@ pub(crate) struct Timestamp {
 }
 
 pub(crate) fn write_line(
-    format: AccessFormat,
+    (format, route): (AccessFormat, RouteColumn),
     record: &RequestRecord<'_>,
     now: SystemTime,
     timestamp: &mut Timestamp,
@@ -74,23 +82,28 @@ pub(crate) fn write_line(
     match format {
         AccessFormat::Common => {
             write_common(record, now, timestamp, out);
-            push_id(record, out);
+            push_last(route, record, out);
         }
         AccessFormat::Combined => {
             write_common(record, now, timestamp, out);
             for value in header_values(record, ["referer", "user-agent"]) {
                 push_quoted(value.unwrap_or(b"-"), out);
             }
-            push_id(record, out);
+            push_last(route, record, out);
         }
         AccessFormat::Json => write_json(record, now, timestamp, out),
     }
     out.push(b'\n');
 }
 
-fn push_id(record: &RequestRecord<'_>, out: &mut Vec<u8>) {
+/// Appends the columns that the text formats do not have by themselves.
+fn push_last(route: RouteColumn, record: &RequestRecord<'_>, out: &mut Vec<u8>) {
     if let Some(id) = record.id() {
         push_quoted(id.as_bytes(), out);
+    }
+    if route == RouteColumn::Last {
+        let path = record.matched_path().map_or("-", MatchedPath::as_str);
+        push_quoted(path.as_bytes(), out);
     }
 }
 
@@ -184,6 +197,7 @@ fn write_json(
     object.put("method", parts.next().filter(|method| !method.is_empty()));
     object.put("target", parts.next());
     object.put("version", parts.next());
+    object.put("route", record.matched_path().map(MatchedPath::as_str));
     object.put("host", host);
     object.put_number("status", Some(record.status().as_u16().into()));
     object.put("outcome", outcome);
@@ -307,6 +321,8 @@ fn push_escaped(bytes: &[u8], out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use http::{HeaderValue, StatusCode};
 
     use super::*;
@@ -349,6 +365,7 @@ mod tests {
             worker: 0,
             raw_request: &raw_request,
             client_info,
+            matched_path: None,
             id: None,
             outcome: Outcome::Handled,
             status: StatusCode::OK,
@@ -359,11 +376,56 @@ mod tests {
         change(&mut record);
         let mut out = Vec::new();
         let now = SystemTime::UNIX_EPOCH + NOW;
-        write_line(format, &record, now, &mut Timestamp::default(), &mut out);
+        let columns = (format, RouteColumn::Absent);
+        write_line(columns, &record, now, &mut Timestamp::default(), &mut out);
+        // Another column changes nothing before it.
+        let mut longer = Vec::new();
+        let columns = (format, RouteColumn::Last);
+        write_line(
+            columns,
+            &record,
+            now,
+            &mut Timestamp::default(),
+            &mut longer,
+        );
+        assert!(longer.starts_with(out.trim_ascii_end()));
         String::from_utf8(out).expect("lines are UTF-8")
     }
 
+    #[test]
+    fn text_lines_end_with_the_route_if_wanted() {
+        let client_info = ClientInfo::new(addr("192.0.2.7:4711"));
+        let raw_request = RawRequest::new(HEAD.into(), None);
+        let path = MatchedPath::new("/\"{größe}");
+        let end = |format, matched_path, id| {
+            let record = RequestRecord {
+                worker: 0,
+                raw_request: &raw_request,
+                client_info: &client_info,
+                matched_path,
+                id,
+                outcome: Outcome::Handled,
+                status: StatusCode::OK,
+                received: 0,
+                sent: Some(1),
+                duration: Duration::ZERO,
+            };
+            let (now, mut timestamp) = (SystemTime::UNIX_EPOCH + NOW, Timestamp::default());
+            let (mut out, columns) = (Vec::new(), (format, RouteColumn::Last));
+            write_line(columns, &record, now, &mut timestamp, &mut out);
+            let line = String::from_utf8(out).expect("lines are UTF-8");
+            let (_, end) = line.split_once(" 200 1").expect("the line has a status");
+            end.trim_end().to_owned()
+        };
+        let escaped = r#" "/\x22{gr\xC3\xB6\xC3\x9Fe}""#;
+        assert_eq!(end(AccessFormat::Common, Some(&path), None), escaped);
+        assert_eq!(end(AccessFormat::Common, None, None), " \"-\"");
+        let named = end(AccessFormat::Combined, Some(&path), Some(&ID));
+        assert!(named.ends_with(&format!(" \"a-1\"{escaped}")), "{named}");
+    }
+
     static ID: HeaderValue = HeaderValue::from_static("a-1");
+    static PATH: LazyLock<MatchedPath> = LazyLock::new(|| MatchedPath::new("/{name}"));
 
     const HEAD: &[u8] = b"GET /a?b HTTP/1.1\r\nHost: x\r\nuser-AGENT: curl/8 \"\\\xe9\r\n\r\n";
 
@@ -416,6 +478,7 @@ mod tests {
     fn json_lines_have_all_members() {
         let text = line(AccessFormat::Json, HEAD, |record| {
             record.id = Some(&ID);
+            record.matched_path = Some(&PATH);
             record.outcome = Outcome::Rejected(RequestError::HeadTimeout.into());
         });
         let value: serde_json::Value = serde_json::from_str(&text).expect("the line is JSON");
@@ -425,7 +488,7 @@ mod tests {
                 "peer": "192.0.2.7:4711", "client": "192.0.2.7:4711", "scheme": "http",
             },
             "method": "GET", "target": "/a?b", "version": "HTTP/1.1",
-            "host": "x", "status": 200, "outcome": "rejected", "reason": "head_timeout",
+            "route": "/{name}", "host": "x", "status": 200, "outcome": "rejected", "reason": "head_timeout",
             "received": 3, "sent": 2326, "duration_us": 1500,
             "user_agent": "curl/8 \"\\\u{fffd}", "request_id": "a-1",
         });

@@ -16,7 +16,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use log::{error, warn};
 use memchr::memchr_iter;
 
-use self::line::{Timestamp, write_line};
+use self::line::{RouteColumn, Timestamp, write_line};
 use self::writer::Writer;
 use super::AccessFormat;
 use super::sharded::Sharded;
@@ -89,7 +89,27 @@ pub struct AccessLog {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct AccessLines(Arc<LogState>);
+pub struct AccessLines(Arc<LogState>, RouteColumn);
+
+impl AccessLines {
+    /// Adds a last column to lines of the text formats: the [path of the route](crate::MatchedPath)
+    /// in quotes, or `"-"` if no route matches. JSON has it in any case.
+    ///
+    /// ```
+    /// use httpool::Server;
+    /// use httpool::services::{AccessFormat, AccessLog};
+    ///
+    /// let log = AccessLog::start(AccessFormat::Combined, std::io::stdout())?;
+    /// let builder = Server::builder().observer(log.lines().with_route());
+    /// # drop(builder);
+    /// # log.finish();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_route(self) -> Self {
+        Self(self.0, RouteColumn::Last)
+    }
+}
 
 struct LogState {
     format: AccessFormat,
@@ -116,13 +136,14 @@ impl AccessLog {
     /// If the system cannot create a thread.
     pub fn start(format: AccessFormat, output: impl Write + Send + 'static) -> io::Result<Self> {
         let (sender, queue) = bounded(MAX_QUEUED);
-        let lines = AccessLines(Arc::new(LogState {
+        let state = LogState {
             format,
             buffers: Sharded::new(),
             queue: sender,
             unreported: AtomicU64::new(0),
             being_written: AtomicU64::new(0),
-        }));
+        };
+        let lines = AccessLines(Arc::new(state), RouteColumn::Absent);
         let state = Arc::clone(&lines.0);
         let to_write = queue.clone();
         let (stop, stopped) = bounded(0);
@@ -249,7 +270,7 @@ impl Observer for AccessLines {
         let now = SystemTime::now();
         let mut buffer = buffers.of(record.worker());
         let LineBuffer { bytes, timestamp } = &mut *buffer;
-        write_line(*format, record, now, timestamp, bytes);
+        write_line((*format, self.1), record, now, timestamp, bytes);
         if bytes.len() < BUFFER_SIZE {
             return;
         }
@@ -317,6 +338,7 @@ mod tests {
             worker: 1,
             raw_request: &raw_request,
             client_info: &client_info,
+            matched_path: None,
             id: None,
             outcome: Outcome::Handled,
             status: StatusCode::OK,

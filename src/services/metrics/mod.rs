@@ -193,6 +193,11 @@ impl Collector for RequestCollector {
             counts.requests(),
         )?;
         writer.counters(
+            "httpool_requests_by_route",
+            "Requests with a response, by path of the route, method and status class",
+            counts.requests_by_route(),
+        )?;
+        writer.counters(
             "httpool_requests_by_version",
             "Requests with a response, by version of HTTP; unknown if the head is malformed",
             counts.versions(),
@@ -217,6 +222,12 @@ impl Collector for RequestCollector {
             "Time from the first byte of a request until its response was made",
             (&DURATIONS, 1e-9),
             &counts.durations,
+        )?;
+        writer.histograms(
+            "httpool_request_duration_by_route_seconds",
+            "Time from the first byte of a request until its response was made, by path of the route",
+            (&DURATIONS, 1e-9),
+            counts.durations_by_route(),
         )?;
         writer.histogram(
             "httpool_request_size_bytes",
@@ -289,8 +300,14 @@ impl Collector for ProcessCollector {
 #[cfg(test)]
 mod tests {
     use std::collections::{HashMap, HashSet};
+    use std::time::Duration;
+
+    use http::StatusCode;
 
     use super::*;
+    use crate::message::{
+        ClientInfo, MatchedPath, Observer, Outcome, PeerAddr, RawRequest, RequestRecord,
+    };
     use crate::server::ListenAddr;
     use crate::server::Server;
 
@@ -352,20 +369,29 @@ mod tests {
                     .iter()
                     .any(|unit| name.ends_with(unit));
                 assert!(has_unit, "{name}");
-                let buckets = samples
-                    .iter()
-                    .filter(|(series, _)| series.contains("_bucket"));
-                let buckets: Vec<f64> = buckets.map(|(_, count)| *count).collect();
-                assert!(buckets.is_sorted(), "{buckets:?}");
-                let count = all[&*format!("{name}_count")];
-                let infinity = all[&*format!("{name}_bucket{{le=\"+Inf\"}}")];
-                assert_eq!(
-                    [*buckets.last().expect("there are buckets"), infinity],
-                    [count; 2]
-                );
+                check_buckets(name, &samples);
             }
         }
         all
+    }
+
+    /// Checks the buckets of a histogram, or of each one with the same labels.
+    #[track_caller]
+    fn check_buckets(name: &str, samples: &[(&str, f64)]) {
+        let start = format!("{name}_count");
+        for (series, count) in samples {
+            let Some(labels) = series.strip_prefix(&start) else {
+                continue;
+            };
+            let labels = labels.trim_matches(['{', '}']);
+            let is_bucket = |series: &str| series.contains("_bucket{") && series.contains(labels);
+            let buckets = samples.iter().filter(|(series, _)| is_bucket(series));
+            let (names, counts): (Vec<_>, Vec<_>) = buckets.copied().unzip();
+            assert!(counts.is_sorted(), "{counts:?}");
+            assert_eq!(counts.last(), Some(count), "{series}");
+            let last = names.last().expect("there are buckets");
+            assert!(last.contains("le=\"+Inf\""), "{last}");
+        }
     }
 
     fn sample(line: &str) -> (&str, f64) {
@@ -379,6 +405,20 @@ mod tests {
         let server = Server::builder().listen(address).workers(3).bind();
         let server = server.expect("a port is free");
         let requests = Arc::new(RequestMetrics::new());
+        for path in [None, Some(&MatchedPath::new("/\"{name}"))] {
+            requests.on_response(&RequestRecord {
+                worker: 0,
+                raw_request: &RawRequest::new(b"GET / HTTP/1.1\r\n\r\n"[..].into(), None),
+                client_info: &ClientInfo::new(PeerAddr::UNIX),
+                matched_path: path,
+                id: None,
+                outcome: Outcome::Handled,
+                status: StatusCode::OK,
+                received: 0,
+                sent: None,
+                duration: Duration::from_micros(70),
+            });
+        }
         for (format, bound) in [
             (Format::Prometheus, "1024"),
             (Format::OpenMetrics, "1024.0"),
@@ -392,6 +432,9 @@ mod tests {
             for name in [
                 r#"httpool_requests_total{method="other",status="5xx"}"#,
                 r#"httpool_requests_total{method="GET",status="1xx"}"#,
+                r#"httpool_requests_by_route_total{route="none",method="GET",status="5xx"}"#,
+                r#"httpool_requests_by_route_total{route="/\"{name}",method="GET",status="2xx"}"#,
+                r#"httpool_request_duration_by_route_seconds_count{route="/\"{name}"}"#,
                 r#"httpool_requests_by_version_total{version="2.0"}"#,
                 r#"httpool_requests_rejected_total{reason="line_end"}"#,
                 r#"httpool_requests_rejected_total{reason="late"}"#,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::{StatusCode, Version};
 
-use crate::message::{Observer, Outcome, RejectReason, RequestRecord};
+use crate::message::{MatchedPath, Observer, Outcome, RejectReason, RequestRecord};
 use crate::services::sharded::Sharded;
 
 /// Methods with a label of their own. Clients can invent others, which would create any number of
@@ -50,9 +50,16 @@ pub(crate) const SIZES: [u64; 8] = [
     16 << 20,
 ];
 
+/// The label of requests that no route matches.
+const NO_ROUTE: &str = "none";
+
 /// Counts requests for the [`Admin`](crate::services::Admin) server's `/metrics`: by method and
 /// status, by version of HTTP, by the reason of a rejection, by duration, and by the sizes of
 /// requests and responses.
+///
+/// Numbers and durations are also counted by `route`, the [path of the route](crate::MatchedPath).
+/// Its values are the paths of the router's routes, and `none` for requests that no route matches,
+/// so clients can't create labels. A route appears with its first request, and so does each method.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -73,7 +80,10 @@ pub struct RequestMetrics(Sharded<Counts>);
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counts {
-    requests: [[u64; CLASSES.len()]; METHODS.len() + 1],
+    requests: MethodCounts,
+    routes: BTreeMap<MatchedPath, RouteCounts>,
+    /// Requests that no route matches.
+    unrouted: RouteCounts,
     versions: [u64; VERSIONS.len()],
     rejected: BTreeMap<&'static str, u64>,
     pub(crate) panicked: u64,
@@ -81,6 +91,16 @@ pub(crate) struct Counts {
     pub(crate) durations: Histogram<{ DURATIONS.len() }>,
     pub(crate) received: Histogram<{ SIZES.len() }>,
     pub(crate) sent: Histogram<{ SIZES.len() }>,
+}
+
+/// Requests by method and status class.
+type MethodCounts = [[u64; CLASSES.len()]; METHODS.len() + 1];
+
+/// The requests of a route.
+#[derive(Debug, Clone, Default)]
+struct RouteCounts {
+    requests: MethodCounts,
+    durations: Histogram<{ DURATIONS.len() }>,
 }
 
 /// Requests whose response was to come later and did not come.
@@ -129,8 +149,12 @@ impl Observer for RequestMetrics {
     fn on_response(&self, record: &RequestRecord<'_>) {
         let method = method_index(record.raw_request().request_line());
         let duration = u64::try_from(record.duration().as_nanos()).unwrap_or(u64::MAX);
+        let class = class_index(record.status());
         let mut counts = self.0.of(record.worker());
-        counts.requests[method][class_index(record.status())] += 1;
+        counts.requests[method][class] += 1;
+        let route = counts.route(record.matched_path());
+        route.requests[method][class] += 1;
+        route.durations.add(&DURATIONS, duration);
         counts.versions[version_index(record.version())] += 1;
         counts.durations.add(&DURATIONS, duration);
         counts.received.add(&SIZES, record.received());
@@ -161,6 +185,47 @@ impl Counts {
                 move |(class, count): (_, &u64)| ([("method", method), ("status", class)], *count);
             CLASSES.into_iter().zip(counts).map(labelled)
         })
+    }
+
+    /// Number of requests by route, method and status class. Methods that a route did not receive
+    /// are left out.
+    pub(crate) fn requests_by_route(&self) -> impl Iterator<Item = ([(&str, &str); 3], u64)> {
+        self.routes().flat_map(|(route, counts)| {
+            let methods = METHODS.into_iter().chain([OTHER]);
+            let received = methods.zip(&counts.requests);
+            let received = received.filter(|(_, counts)| counts.iter().any(|count| *count > 0));
+            received.flat_map(move |(method, counts)| {
+                CLASSES.into_iter().zip(counts).map(move |(class, count)| {
+                    let labels = [("route", route), ("method", method), ("status", class)];
+                    (labels, *count)
+                })
+            })
+        })
+    }
+
+    /// Durations by route.
+    pub(crate) fn durations_by_route(
+        &self,
+    ) -> impl Iterator<Item = ([(&str, &str); 1], &Histogram<{ DURATIONS.len() }>)> {
+        let routes = self.routes();
+        routes.map(|(route, counts)| ([("route", route)], &counts.durations))
+    }
+
+    fn routes(&self) -> impl Iterator<Item = (&str, &RouteCounts)> {
+        let routes = self.routes.iter();
+        let routes = routes.map(|(path, counts)| (path.as_str(), counts));
+        routes.chain([(NO_ROUTE, &self.unrouted)])
+    }
+
+    /// The counts of a route.
+    fn route(&mut self, path: Option<&MatchedPath>) -> &mut RouteCounts {
+        let Some(path) = path else {
+            return &mut self.unrouted;
+        };
+        if !self.routes.contains_key(path) {
+            self.routes.insert(path.clone(), RouteCounts::default());
+        }
+        self.routes.get_mut(path).unwrap_or(&mut self.unrouted)
     }
 
     /// Number of requests by version of HTTP.
@@ -196,10 +261,11 @@ impl Counts {
     }
 
     fn plus(mut self, other: &Self) -> Self {
-        let counts = self.requests.iter_mut().flatten();
-        counts
-            .zip(other.requests.iter().flatten())
-            .for_each(|(sum, count)| *sum += count);
+        add_requests(&mut self.requests, &other.requests);
+        self.unrouted.add(&other.unrouted);
+        for (path, counts) in &other.routes {
+            self.route(Some(path)).add(counts);
+        }
         for (sum, count) in self.versions.iter_mut().zip(other.versions) {
             *sum += count;
         }
@@ -215,6 +281,19 @@ impl Counts {
         self.sent.merge(&other.sent);
         self
     }
+}
+
+impl RouteCounts {
+    fn add(&mut self, other: &Self) {
+        add_requests(&mut self.requests, &other.requests);
+        self.durations.merge(&other.durations);
+    }
+}
+
+fn add_requests(sums: &mut MethodCounts, counts: &MethodCounts) {
+    let sums = sums.iter_mut().flatten();
+    sums.zip(counts.iter().flatten())
+        .for_each(|(sum, count)| *sum += count);
 }
 
 impl<const BOUNDS: usize> Histogram<BOUNDS> {

@@ -65,9 +65,29 @@ impl MetricWriter<'_> {
         (bounds, unit): (&[u64; BOUNDS], f64),
         values: &Histogram<BOUNDS>,
     ) -> fmt::Result {
-        let bounds = bounds.iter().map(|bound| float(*bound) * unit);
-        let buckets = bounds.chain([f64::INFINITY]).zip(values.counts());
-        self.buckets(name, help, float(values.sum()) * unit, buckets)
+        let buckets = buckets(bounds, unit, values);
+        self.buckets(name, help, float(values.sum()) * unit, buckets.into_iter())
+    }
+
+    /// Histograms with labels.
+    pub(super) fn histograms<'h, L: EncodeLabelSet, const BOUNDS: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        (bounds, unit): (&[u64; BOUNDS], f64),
+        values: impl IntoIterator<Item = (L, &'h Histogram<BOUNDS>)>,
+    ) -> fmt::Result {
+        let kind = MetricType::Histogram;
+        let mut encoder = self.0.encode_descriptor(name, help, None, kind)?;
+        for (labels, histogram) in values {
+            let buckets = buckets(bounds, unit, histogram);
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            let sum = float(histogram.sum()) * unit;
+            encoder
+                .encode_family(&labels)?
+                .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        Ok(())
     }
 
     /// A histogram of times in the queue.
@@ -121,6 +141,16 @@ impl MetricWriter<'_> {
             .encode_descriptor(name, help, None, metric.metric_type())?;
         metric.encode(encoder)
     }
+}
+
+/// The bounds and counts of the buckets, which are not cumulative.
+fn buckets<const BOUNDS: usize>(
+    bounds: &[u64; BOUNDS],
+    unit: f64,
+    values: &Histogram<BOUNDS>,
+) -> Vec<(f64, u64)> {
+    let bounds = bounds.iter().map(|bound| float(*bound) * unit);
+    bounds.chain([f64::INFINITY]).zip(values.counts()).collect()
 }
 
 #[expect(

@@ -1,7 +1,7 @@
 //! The request as extractors see it.
 
 use super::Parameters;
-use crate::message::Request;
+use crate::message::{MatchedPath, Request};
 
 /// A request on its way to the function that handles it. [`FromRequest`](super::FromRequest) takes
 /// arguments from it.
@@ -25,35 +25,50 @@ use crate::message::Request;
 #[derive(Debug)]
 pub struct RequestContext<'a, S = ()> {
     pub(in crate::web) request: &'a mut Request,
-    pub(in crate::web) parameters: &'a Parameters,
+    pub(in crate::web) route: RouteMatch<'a>,
     pub(in crate::web) state: &'a S,
+}
+
+/// What the router has found for a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RouteMatch<'a> {
+    pub(crate) parameters: &'a Parameters,
+    /// `None` for the fallback of the outermost router.
+    pub(crate) path: Option<&'a MatchedPath>,
     /// Length of the path prefix of the router whose fallback is called. Zero for routes.
-    pub(in crate::web) prefix_length: usize,
+    #[cfg_attr(
+        not(feature = "files"),
+        expect(dead_code, reason = "only `ServeDir` reads it")
+    )]
+    pub(crate) prefix_length: usize,
 }
 
 impl<'a, S> RequestContext<'a, S> {
-    pub(crate) fn new(request: &'a mut Request, parameters: &'a Parameters, state: &'a S) -> Self {
+    pub(crate) fn new(request: &'a mut Request, route: RouteMatch<'a>, state: &'a S) -> Self {
         Self {
             request,
-            parameters,
+            route,
             state,
-            prefix_length: 0,
         }
     }
 
     /// Length in bytes of the path prefix of the router whose fallback is called.
     #[cfg(feature = "files")]
     pub(crate) fn prefix_length(&self) -> usize {
-        self.prefix_length
+        self.route.prefix_length
+    }
+
+    /// The path of the route.
+    pub(crate) fn matched_path(&self) -> Option<&'a MatchedPath> {
+        self.route.path
     }
 
     /// A context with another state, for a function of a nested router.
     pub(crate) fn with_state<'s, T>(&'s mut self, state: &'s T) -> RequestContext<'s, T> {
         RequestContext {
             request: self.request,
-            parameters: self.parameters,
+            route: self.route,
             state,
-            prefix_length: self.prefix_length,
         }
     }
 
@@ -71,7 +86,7 @@ impl<'a, S> RequestContext<'a, S> {
     /// The values of the route's `{names}` in the request's path.
     #[must_use]
     pub fn parameters(&self) -> &'a Parameters {
-        self.parameters
+        self.route.parameters
     }
 
     /// The state of the router, as given to [`Router::with_state`](crate::Router::with_state).

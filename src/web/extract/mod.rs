@@ -4,6 +4,7 @@ mod access;
 mod arity;
 mod body_stream;
 mod context;
+mod extension;
 #[cfg(feature = "json")]
 mod json;
 mod optional;
@@ -23,18 +24,20 @@ pub use self::access::{Consumes, Reads};
 use self::arity::parameter_count;
 pub use self::body_stream::BodyStream;
 pub use self::context::RequestContext;
+pub(crate) use self::context::RouteMatch;
+pub use self::extension::Extension;
 pub use self::optional::OptionalFromRequest;
 pub(crate) use self::optional::take_unless;
 pub use self::parameters::Parameters;
 pub use self::rejection::{Rejection, RejectionKind};
 use crate::message::headers::media_type::MediaType;
-use crate::message::{Body, BodyMode, ClientInfo, Request};
+use crate::message::{Body, BodyMode, ClientInfo, MatchedPath, Request};
 
 /// An argument of a route's function.
 ///
 /// Besides the types of this module, arguments can be: [`Method`], [`Uri`] and [`HeaderMap`],
-/// cloned; the body as [`Bytes`], or as a [`String`] if it is UTF-8; [`ClientInfo`]; `Option<T>`
-/// for an optional argument ([`OptionalFromRequest`]); `Result<T, Rejection>` for a function that
+/// cloned; the body as [`Bytes`], or as a [`String`] if it is UTF-8; [`ClientInfo`];
+/// [`MatchedPath`]; `Option<T>` for an optional argument ([`OptionalFromRequest`]); `Result<T, Rejection>` for a function that
 /// responds to rejections itself. [`Request`] and [`Body`] are moved out of the request, so they
 /// must be the last argument, which the compiler checks ([`Consumes`]).
 ///
@@ -310,6 +313,18 @@ impl<S> FromRequest<S> for ClientInfo {
                 RejectionKind::UnknownClient,
                 "the client's address is unknown",
             )
+        })
+    }
+}
+
+/// Of a function of a route, or of the fallback of a nested router. The outermost fallback takes
+/// `Option<MatchedPath>`.
+impl<S> FromRequest<S> for MatchedPath {
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Self::optional_from_request(context)?.ok_or_else(|| {
+            let reason = "no route matches a request to the outermost fallback: it can take \
+                          `Option<MatchedPath>`, but no `MatchedPath`";
+            Rejection::program_error(context.request(), reason)
         })
     }
 }

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Form, FromRequest, Path, Query, Reads, Rejection, RequestContext};
 use super::{has_empty_body, query};
-use crate::message::{BodyMode, ClientInfo};
+use crate::message::{BodyMode, ClientInfo, MatchedPath};
 
 /// An argument that can be optional: `Option<T>` is `None` if the value is missing.
 ///
@@ -19,6 +19,8 @@ use crate::message::{BodyMode, ClientInfo};
 /// | `Option<Query<T>>` | the query is empty or missing |
 /// | `Option<Json<T>>`, `Option<Form<T>>`, `Option<BodyStream>` | the body is empty |
 /// | `Option<ClientInfo>` | the request did not arrive on a connection |
+/// | `Option<Extension<T>>` | no layer has set the value |
+/// | `Option<MatchedPath>` | no route matches the request |
 ///
 /// ```
 /// use httpool::Router;
@@ -102,6 +104,15 @@ impl<S> OptionalFromRequest<S> for ClientInfo {
         context: &mut RequestContext<'_, S>,
     ) -> Result<Option<Self>, Rejection> {
         Ok(Self::of(context.request()).cloned())
+    }
+}
+
+/// `None` if no route matches the request.
+impl<S> OptionalFromRequest<S> for MatchedPath {
+    fn optional_from_request(
+        context: &mut RequestContext<'_, S>,
+    ) -> Result<Option<Self>, Rejection> {
+        Ok(context.matched_path().cloned())
     }
 }
 

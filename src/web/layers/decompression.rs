@@ -116,7 +116,11 @@ impl Layer for Decompression {
     /// Rejects an unknown coding before the client sends the content.
     fn body_mode(&self, request: &Request, behind: BodyMode) -> BodyMode {
         match behind {
-            BodyMode::Buffered if coding(request.headers()).is_err() => BodyMode::HeadOnly,
+            BodyMode::Buffered | BodyMode::BufferedUpTo { .. }
+                if coding(request.headers()).is_err() =>
+            {
+                BodyMode::HeadOnly
+            }
             _ => behind,
         }
     }

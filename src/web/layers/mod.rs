@@ -29,6 +29,7 @@ mod concurrency_limit;
 mod cors;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod decompression;
+mod max_body;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 
@@ -43,6 +44,7 @@ pub use self::concurrency_limit::ConcurrencyLimit;
 pub use self::cors::Cors;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 pub use self::decompression::Decompression;
+pub use self::max_body::MaxBody;
 #[cfg(feature = "rate-limit")]
 pub use self::rate_limit::RateLimit;
 pub use self::security_headers::SecurityHeaders;

@@ -2,7 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use crate::message::{BodyMode, IntoResponse, Response};
+use super::endpoint::lacks_body;
+use crate::message::{BodyMode, IntoResponse, Request, Response};
+use crate::web::Layered;
 use crate::web::extract::{FromRequest, Reads, RequestContext};
 
 /// A function that a [`Router`](crate::web::Router) can call. It has up to eight arguments, which
@@ -34,6 +36,19 @@ pub trait Function<S, Arguments, Access = Reads>: Send + Sync + 'static {
 
     /// Extracts the arguments and calls the function.
     fn call(&self, call: &mut RequestContext<'_, S>) -> Response;
+
+    /// How the body of this request is received: [`BODY_MODE`](Self::BODY_MODE), unless a layer
+    /// around the function changes that.
+    fn body_mode(&self, request: &Request) -> BodyMode {
+        let _ = request;
+        Self::BODY_MODE
+    }
+
+    /// Completes a response that the server makes itself
+    /// ([`Handler::server_response`](crate::Handler::server_response)). The default changes nothing.
+    fn server_response(&self, request: &Request, response: &mut Response) {
+        let _ = (request, response);
+    }
 }
 
 /// Names the arguments of a function, of any types: `(A, B)` for an `Fn(A, B)`. A
@@ -118,6 +133,40 @@ function!([A B C D] [E Access] Access);
 function!([A B C D E] [G Access] Access);
 function!([A B C D E G] [H Access] Access);
 function!([A B C D E G H] [I Access] Access);
+
+#[diagnostic::do_not_recommend]
+impl<A, F: Takes<A>> Takes<A> for Layered<F> {}
+
+/// A function with layers of its own.
+#[diagnostic::do_not_recommend]
+impl<S, A, C, F: Function<S, A, C>> Function<S, A, C> for Layered<F> {
+    const BODY_MODE: BodyMode = F::BODY_MODE;
+
+    fn path_parameters() -> RangeInclusive<usize> {
+        F::path_parameters()
+    }
+
+    fn call(&self, context: &mut RequestContext<'_, S>) -> Response {
+        let (route, state) = (context.route, context.state);
+        self.layers().run(context.request, &|request| {
+            if lacks_body(request, |request| self.inner().body_mode(request)) {
+                return Response::default();
+            }
+            let mut context = RequestContext::new(request, route, state);
+            self.inner().call(&mut context)
+        })
+    }
+
+    fn body_mode(&self, request: &Request) -> BodyMode {
+        self.layers()
+            .body_mode(request, self.inner().body_mode(request))
+    }
+
+    fn server_response(&self, request: &Request, response: &mut Response) {
+        self.inner().server_response(request, response);
+        self.layers().server_response(request, response);
+    }
+}
 
 fn intersection(one: RangeInclusive<usize>, other: RangeInclusive<usize>) -> RangeInclusive<usize> {
     *one.start().max(other.start())..=*one.end().min(other.end())

@@ -19,10 +19,13 @@
 
 pub(crate) mod table;
 
+mod endpoint;
 mod function;
 mod path;
 mod pattern;
 mod route;
+mod route_info;
 
 pub use self::function::{Function, Takes};
+pub use self::route_info::RouteInfo;
 pub use self::table::Router;

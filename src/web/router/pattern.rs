@@ -8,11 +8,12 @@ use std::cmp::Ordering;
 use std::iter;
 
 use super::path::find_parameter;
+use crate::message::MatchedPath;
 
 /// The path of a route in normal form.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
-    path: String,
+    path: MatchedPath,
     segments: Vec<Segment>,
 }
 
@@ -26,17 +27,27 @@ enum Segment {
         suffix: String,
     },
     /// `{*name}`.
-    CatchAll,
+    CatchAll {
+        name: String,
+    },
 }
 
 impl Pattern {
     /// Parses a path that matchit accepts.
-    pub(crate) fn parse(path: String) -> Self {
+    pub(crate) fn parse(path: &str) -> Self {
         let segments = path.split('/').skip(1).map(Segment::parse).collect();
-        Self { path, segments }
+        Self {
+            path: MatchedPath::new(path),
+            segments,
+        }
     }
 
     pub(crate) fn as_str(&self) -> &str {
+        self.path.as_str()
+    }
+
+    /// The path, for functions and observers.
+    pub(crate) fn matched_path(&self) -> &MatchedPath {
         &self.path
     }
 
@@ -49,6 +60,15 @@ impl Pattern {
     pub(crate) fn parameter_count(&self) -> usize {
         let is_parameter = |segment: &&Segment| !matches!(segment, Segment::Literal(_));
         self.segments.iter().filter(is_parameter).count()
+    }
+
+    /// The names of the parameters.
+    pub(crate) fn parameter_names(&self) -> Vec<String> {
+        let names = self.segments.iter().filter_map(|segment| match segment {
+            Segment::Parameter { name, .. } | Segment::CatchAll { name } => Some(name.clone()),
+            Segment::Literal(_) => None,
+        });
+        names.collect()
     }
 
     /// Whether both match the same requests, regardless of the names of parameters.
@@ -73,7 +93,7 @@ impl Pattern {
         let parts = path.split('/').skip(1);
         iter::zip(&self.segments, parts).filter_map(|(segment, part)| match segment {
             Segment::Parameter { name, .. } => Some((name.as_str(), segment.value_in(part)?)),
-            Segment::Literal(_) | Segment::CatchAll => None,
+            Segment::Literal(_) | Segment::CatchAll { .. } => None,
         })
     }
 
@@ -110,7 +130,9 @@ impl Segment {
         let literal = |text: &str| text.replace("{{", "{").replace("}}", "}");
         match find_parameter(written) {
             None => Self::Literal(literal(written)),
-            Some(range) if written[range.clone()].starts_with("{*") => Self::CatchAll,
+            Some(range) if written[range.clone()].starts_with("{*") => Self::CatchAll {
+                name: written[range.start + 2..range.end - 1].to_owned(),
+            },
             Some(range) => Self::Parameter {
                 prefix: literal(&written[..range.start]),
                 name: written[range.start + 1..range.end - 1].to_owned(),
@@ -128,7 +150,7 @@ impl Segment {
                 let value = part.strip_prefix(&**prefix)?.strip_suffix(&**suffix)?;
                 (!value.is_empty()).then_some(value)
             }
-            Self::CatchAll => Some(part),
+            Self::CatchAll { .. } => Some(part),
         }
     }
 
@@ -142,6 +164,7 @@ impl Segment {
                     ..
                 },
             ) => prefix == other_prefix && suffix == other_suffix,
+            (Self::CatchAll { .. }, Self::CatchAll { .. }) => true,
             _ => self == other,
         }
     }
@@ -150,7 +173,7 @@ impl Segment {
     /// text ranks higher.
     fn rank(&self) -> (u8, usize, usize) {
         match self {
-            Self::CatchAll => (0, 0, 0),
+            Self::CatchAll { .. } => (0, 0, 0),
             Self::Parameter { prefix, suffix, .. } => (1, prefix.len(), suffix.len()),
             Self::Literal(_) => (2, 0, 0),
         }
@@ -162,7 +185,7 @@ mod tests {
     use super::*;
 
     fn pattern(path: &str) -> Pattern {
-        Pattern::parse(path.to_owned())
+        Pattern::parse(path)
     }
 
     #[track_caller]

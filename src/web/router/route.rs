@@ -2,16 +2,15 @@
 
 use std::fmt;
 use std::mem;
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use http::Method;
-use http::header::HeaderValue;
+use http::header::{ALLOW, HeaderValue};
 
-use super::Function;
+use super::endpoint::Endpoint;
 use super::pattern::Pattern;
 use crate::message::response::method_not_allowed;
-use crate::message::{BodyMode, Request, Response};
+use crate::message::{BodyMode, Later, Request, Response};
 use crate::web::extract::RequestContext;
 use crate::web::layer::Layers;
 
@@ -21,23 +20,40 @@ pub(crate) struct Route<S> {
     pub(crate) methods: Vec<(Method, Endpoint<S>)>,
     /// The function for all other methods.
     pub(crate) any: Option<Endpoint<S>>,
+    /// The function for methods that the route does not have, of the router from which it comes.
+    pub(crate) method_not_allowed: Option<Endpoint<S>>,
+    pub(crate) final_slash: FinalSlash,
     /// The layers of the nested and merged routers from which the whole route comes.
     pub(crate) layers: Layers,
 }
 
-/// A function without the types of its arguments.
-type AnyFunction<S> = dyn Fn(&mut RequestContext<'_, S>) -> Response + Send + Sync;
+/// What responds to a request of the route's path.
+enum Responder<'r, S> {
+    Function(&'r Endpoint<S>),
+    /// A function for methods that the route does not have.
+    NotAllowed(&'r Endpoint<S>),
+    /// The router itself: 405, or the methods of the path.
+    Router,
+}
 
-/// A function and how it needs the body of a request.
-pub(crate) struct Endpoint<S> {
-    function: Arc<AnyFunction<S>>,
-    pub(crate) body_mode: BodyMode,
-    /// The numbers of path parameters that its path may have.
-    parameters: RangeInclusive<usize>,
-    /// The index of the nested router to which it belongs. `None` for the outermost router.
-    owner: Option<usize>,
-    /// The layers that are already part of `function`.
-    layers: Layers,
+/// What happens to a request whose path differs from that of a route by a slash at its end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum FinalSlash {
+    /// The route does not match.
+    #[default]
+    Exact,
+    /// The client is redirected to the route.
+    Redirect,
+}
+
+impl FinalSlash {
+    /// The choice of a router for itself, or else that of the router around it.
+    pub(crate) fn or(self, outer: Self) -> Self {
+        match self {
+            Self::Exact => outer,
+            Self::Redirect => self,
+        }
+    }
 }
 
 impl<S> Route<S> {
@@ -46,6 +62,8 @@ impl<S> Route<S> {
             path,
             methods: Vec::new(),
             any: None,
+            method_not_allowed: None,
+            final_slash: FinalSlash::default(),
             layers: Layers::default(),
         }
     }
@@ -55,10 +73,48 @@ impl<S> Route<S> {
         self.methods.is_empty() && self.any.is_none()
     }
 
-    pub(crate) fn call(&self, call: &mut RequestContext<'_, S>) -> Response {
-        match self.function(call.request.method()) {
-            Some(endpoint) => endpoint.call(call),
-            None => method_not_allowed(call.request, self.allowed()),
+    /// Responds to a request. `not_allowed` is the outermost router's function for methods that a
+    /// route does not have.
+    pub(crate) fn call(
+        &self,
+        context: &mut RequestContext<'_, S>,
+        not_allowed: Option<&Endpoint<S>>,
+    ) -> Response {
+        match self.responder(context.request.method(), not_allowed) {
+            Responder::Function(endpoint) => endpoint.call(context),
+            Responder::NotAllowed(endpoint) => {
+                let allowed = self.allowed();
+                let response = endpoint.call(context);
+                Later::map(response, |response| with_allowed(response, allowed))
+            }
+            Responder::Router => method_not_allowed(context.request, self.allowed()),
+        }
+    }
+
+    pub(crate) fn body_mode(
+        &self,
+        request: &Request,
+        not_allowed: Option<&Endpoint<S>>,
+    ) -> BodyMode {
+        match self.responder(request.method(), not_allowed) {
+            Responder::Function(endpoint) | Responder::NotAllowed(endpoint) => {
+                endpoint.body_mode(request)
+            }
+            Responder::Router => BodyMode::HeadOnly,
+        }
+    }
+
+    fn responder<'r>(
+        &'r self,
+        method: &Method,
+        not_allowed: Option<&'r Endpoint<S>>,
+    ) -> Responder<'r, S> {
+        if let Some(endpoint) = self.function(method) {
+            return Responder::Function(endpoint);
+        }
+        match self.method_not_allowed.as_ref().or(not_allowed) {
+            Some(endpoint) if *method != Method::OPTIONS => Responder::NotAllowed(endpoint),
+            _ => Responder::Router,
         }
     }
 
@@ -69,6 +125,20 @@ impl<S> Route<S> {
         methods.chain(self.any.iter().map(|endpoint| ("any method", endpoint)))
     }
 
+    /// The functions, and the one for other methods.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (&str, &Endpoint<S>)> {
+        let others = self.method_not_allowed.iter();
+        let others = others.map(|endpoint| ("other methods", endpoint));
+        self.functions().chain(others)
+    }
+
+    fn endpoints_mut(&mut self) -> impl Iterator<Item = &mut Endpoint<S>> {
+        let methods = self.methods.iter_mut().map(|(_, endpoint)| endpoint);
+        methods
+            .chain(&mut self.any)
+            .chain(&mut self.method_not_allowed)
+    }
+
     /// The indices of the nested routers to which the functions belong.
     pub(crate) fn owners(&self) -> impl Iterator<Item = Option<usize>> {
         self.functions().map(|(_, endpoint)| endpoint.owner)
@@ -76,8 +146,7 @@ impl<S> Route<S> {
 
     /// Replaces the indices of the nested routers.
     pub(crate) fn map_owners(&mut self, owner: impl Fn(Option<usize>) -> Option<usize>) {
-        let methods = self.methods.iter_mut().map(|(_, endpoint)| endpoint);
-        for endpoint in methods.chain(&mut self.any) {
+        for endpoint in self.endpoints_mut() {
             endpoint.owner = owner(endpoint.owner);
         }
     }
@@ -85,7 +154,7 @@ impl<S> Route<S> {
     /// Completes a response of the server with the layers of the function for this request.
     pub(crate) fn server_response(&self, request: &Request, response: &mut Response) {
         if let Some(endpoint) = self.function(request.method()) {
-            endpoint.layers.server_response(request, response);
+            endpoint.server_response(request, response);
         }
     }
 
@@ -117,6 +186,14 @@ impl<S> Route<S> {
     }
 }
 
+/// Adds the allowed methods to a 405, which must have them (RFC 9110 section 15.5.6).
+fn with_allowed(mut response: Response, allowed: HeaderValue) -> Response {
+    if response.status() == http::StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(ALLOW, allowed);
+    }
+    response
+}
+
 impl<S: 'static> Route<S> {
     /// Adds the functions of another route, for methods that this one does not have. Each function
     /// keeps its layers.
@@ -130,6 +207,8 @@ impl<S: 'static> Route<S> {
         other.move_layers_to_functions();
         self.methods.extend(other.methods);
         self.any = self.any.take().or(other.any);
+        self.method_not_allowed = self.method_not_allowed.take().or(other.method_not_allowed);
+        self.final_slash = self.final_slash.or(other.final_slash);
     }
 
     /// Moves the layers of the route to each of its functions.
@@ -138,8 +217,7 @@ impl<S: 'static> Route<S> {
         if layers.is_empty() {
             return;
         }
-        let methods = self.methods.iter_mut().map(|(_, endpoint)| endpoint);
-        for endpoint in methods.chain(&mut self.any) {
+        for endpoint in self.endpoints_mut() {
             endpoint.wrap(layers.clone());
         }
     }
@@ -149,103 +227,17 @@ impl<S: Send + Sync + 'static> Route<S> {
     /// Gives all functions their state.
     pub(crate) fn bind<T: 'static>(self, state: &Arc<S>) -> Route<T> {
         let methods = self.methods.into_iter();
+        let bind = |endpoint: Endpoint<S>| endpoint.bind(state);
         Route {
             path: self.path,
             methods: methods
-                .map(|(method, endpoint)| (method, endpoint.bind(state)))
+                .map(|(method, endpoint)| (method, bind(endpoint)))
                 .collect(),
-            any: self.any.map(|endpoint| endpoint.bind(state)),
+            any: self.any.map(bind),
+            method_not_allowed: self.method_not_allowed.map(bind),
+            final_slash: self.final_slash,
             layers: self.layers,
         }
-    }
-}
-
-impl<S: Send + Sync + 'static> Endpoint<S> {
-    pub(crate) fn bind<T: 'static>(self, state: &Arc<S>) -> Endpoint<T> {
-        let Self {
-            function,
-            body_mode,
-            parameters,
-            owner,
-            layers,
-        } = self;
-        let state = Arc::clone(state);
-        Endpoint {
-            function: Arc::new(move |call| function(&mut call.with_state(&state))),
-            body_mode,
-            parameters,
-            owner,
-            layers,
-        }
-    }
-}
-
-impl<S: 'static> Endpoint<S> {
-    fn wrap(&mut self, layers: Layers) {
-        self.layers = layers.before(&self.layers);
-        let function = Arc::clone(&self.function);
-        self.function = Arc::new(move |call| {
-            let (parameters, state, prefix_length) =
-                (call.parameters, call.state, call.prefix_length);
-            layers.run(call.request, &|request| {
-                function(&mut RequestContext {
-                    request,
-                    parameters,
-                    state,
-                    prefix_length,
-                })
-            })
-        });
-    }
-
-    pub(crate) fn new<A: 'static, C: 'static, F: Function<S, A, C>>(function: F) -> Self {
-        Self {
-            function: Arc::new(move |call| function.call(call)),
-            body_mode: F::BODY_MODE,
-            parameters: F::path_parameters(),
-            owner: None,
-            layers: Layers::default(),
-        }
-    }
-}
-
-impl<S> Endpoint<S> {
-    /// The reason why the function can't be called for requests of this path, if it has too many
-    /// parameters. Nesting may still add parameters, so too few are allowed.
-    pub(crate) fn too_many_parameters(&self, path: &Pattern) -> Option<String> {
-        let is_wrong = path.parameter_count() > *self.parameters.end();
-        is_wrong.then(|| self.mismatch(path))
-    }
-
-    /// The reason why the function can't be called for requests of this path, once all parameters
-    /// are known.
-    pub(crate) fn parameter_mismatch(&self, path: &Pattern) -> Option<String> {
-        let is_wrong = !self.parameters.contains(&path.parameter_count());
-        is_wrong.then(|| self.mismatch(path))
-    }
-
-    fn mismatch(&self, path: &Pattern) -> String {
-        let most = *self.parameters.end();
-        let wanted = match most {
-            // The arguments need different numbers.
-            _ if self.parameters.is_empty() => "different numbers of path parameters".to_owned(),
-            1 => "1 path parameter".to_owned(),
-            _ => format!("{most} path parameters"),
-        };
-        let given = path.parameter_count();
-        format!("takes {wanted}, but the path has {given}: change `Path<..>` or the path")
-    }
-
-    pub(crate) fn call(&self, call: &mut RequestContext<'_, S>) -> Response {
-        // A layer has changed the request, so it reached another function than the one whose body
-        // mode was used.
-        if self.body_mode != BodyMode::HeadOnly
-            && let Some(body) = call.request.body().as_withheld()
-        {
-            body.want();
-            return Response::default();
-        }
-        (self.function)(call)
     }
 }
 

@@ -11,9 +11,11 @@ use http::Method;
 
 use self::checks::{check_nested, check_path, checked_path, insert};
 use self::nested::{AllNested, Nested};
+use super::endpoint::Endpoint;
 use super::pattern::Pattern;
-use super::route::{Endpoint, Route};
-use super::{Function, Takes};
+use super::route::{FinalSlash, Route};
+use super::{Function, RouteInfo, Takes};
+use crate::message::Handler;
 use crate::web::Layer;
 use crate::web::layer::Layers;
 
@@ -92,6 +94,9 @@ pub struct Router<S = ()> {
     routes: Vec<Route<S>>,
     nested: AllNested<S>,
     fallback: Option<Endpoint<S>>,
+    /// The function for methods that a route does not have.
+    method_not_allowed: Option<Endpoint<S>>,
+    final_slash: FinalSlash,
     layers: Layers,
 }
 
@@ -131,6 +136,8 @@ impl<S: Send + Sync + 'static> Router<S> {
             routes: Vec::new(),
             nested: AllNested::new(),
             fallback: None,
+            method_not_allowed: None,
+            final_slash: FinalSlash::default(),
             layers: Layers::default(),
         }
     }
@@ -161,7 +168,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         path: &str,
         function: impl Takes<A> + Function<S, A, C>,
     ) -> Self {
-        let mut route = Route::new(Pattern::parse(checked_path(path)));
+        let mut route = Route::new(Pattern::parse(&checked_path(path)));
         route.methods.push((method, Endpoint::new(function)));
         self.join(route);
         self
@@ -203,7 +210,7 @@ impl<S: Send + Sync + 'static> Router<S> {
         path: &str,
         function: impl Takes<A> + Function<S, A, C>,
     ) -> Self {
-        let mut route = Route::new(Pattern::parse(checked_path(path)));
+        let mut route = Route::new(Pattern::parse(&checked_path(path)));
         route.any = Some(Endpoint::new(function));
         self.join(route);
         self
@@ -238,6 +245,46 @@ impl<S: Send + Sync + 'static> Router<S> {
         check_path(&path);
         self.absorb(router, &path, true);
         self
+    }
+
+    /// Adds a handler for all requests at and beneath this path. Use it for a handler that is not a
+    /// router: a [`Layered`](crate::Layered) one, a service, a proxy. The handler sees the whole
+    /// path of the request, and chooses how each body is received
+    /// ([`Handler::body_mode`](crate::Handler::body_mode)).
+    ///
+    /// Routes that are at least as specific as the path keep their requests, as for
+    /// [`nest`](Self::nest).
+    ///
+    /// ```
+    /// use httpool::testing::Client;
+    /// use httpool::{Handler, Request, Response, Router};
+    ///
+    /// /// Forwards requests to an older server.
+    /// struct Legacy;
+    ///
+    /// impl Handler for Legacy {
+    ///     fn handle(&self, request: &mut Request) -> Response {
+    ///         let target = request.uri().path();
+    ///         Response::new(format!("the older server's {target}").into())
+    ///     }
+    /// }
+    ///
+    /// let router: Router = Router::new()
+    ///     .get("/", || "home")
+    ///     .nest_handler("/old", Legacy);
+    /// let response = Client::new(router).get("/old/prices").send();
+    /// assert_eq!(response.text(), "the older server's /old/prices");
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`nest`](Self::nest).
+    #[must_use]
+    #[track_caller]
+    pub fn nest_handler(self, path: &str, handler: impl Handler) -> Self {
+        let mut router = Self::new();
+        router.fallback = Some(Endpoint::of_handler(handler));
+        self.nest(path, router)
     }
 
     /// Adds the routes of another router with its layers. Use it for functions that share a layer
@@ -303,7 +350,91 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
-    /// Adds a [layer](Layer) for all requests, behind the layers added before.
+    /// Sets the function for requests to a path of this router with a method that the path does not
+    /// have. It replaces the built-in 405.
+    ///
+    /// If the status of the response is 405, the router adds `Allow`. OPTIONS keeps its built-in
+    /// response. The routes of nested and merged routers have the function of their own router, or
+    /// else that of the router around it.
+    ///
+    /// ```
+    /// use httpool::http::{Method, StatusCode};
+    /// use httpool::testing::Client;
+    /// use httpool::{MatchedPath, Problem, Router};
+    ///
+    /// fn wrong_method(method: Method, path: MatchedPath) -> Problem {
+    ///     Problem::new(StatusCode::METHOD_NOT_ALLOWED).detail(format!("no {method} for {path}"))
+    /// }
+    ///
+    /// let router: Router = Router::new()
+    ///     .get("/users/{id}", || "a user")
+    ///     .method_not_allowed(wrong_method);
+    /// let response = Client::new(router).delete("/users/7").send();
+    /// assert_eq!(response.text(), "405 Method Not Allowed: no DELETE for /users/{id}\n");
+    /// assert_eq!(response.header("allow"), Some("GET, HEAD, OPTIONS"));
+    /// ```
+    #[must_use]
+    pub fn method_not_allowed<A: 'static, C: 'static>(
+        mut self,
+        function: impl Takes<A> + Function<S, A, C>,
+    ) -> Self {
+        self.method_not_allowed = Some(Endpoint::new(function));
+        self
+    }
+
+    /// Redirects a request that matches no route to the route with, or without, a slash at the end
+    /// of its path, if that route has a function for the method. The response is 308, which keeps
+    /// the method and the content; the query is kept, too.
+    ///
+    /// This is for the routes of this router, and of those that are nested in it or merged into it.
+    /// A redirect takes precedence over a [fallback](Self::fallback), and passes the layers of the
+    /// route. `Location` is relative, so it can't lead to another host, and is correct behind a
+    /// proxy that changes paths. Without this, `/users` and `/users/` are different paths.
+    ///
+    /// ```
+    /// use httpool::Router;
+    /// use httpool::testing::Client;
+    ///
+    /// let router: Router = Router::new()
+    ///     .get("/users", || "all users")
+    ///     .get("/docs/", || "the manual")
+    ///     .redirect_final_slash();
+    /// let client = Client::new(router);
+    /// let response = client.get("/users/?page=2").send();
+    /// assert_eq!(response.status(), 308);
+    /// assert_eq!(response.header("location"), Some("../users?page=2"));
+    /// assert_eq!(client.get("/docs").send().header("location"), Some("./docs/"));
+    /// ```
+    #[must_use]
+    pub fn redirect_final_slash(mut self) -> Self {
+        self.final_slash = FinalSlash::Redirect;
+        self
+    }
+
+    /// The routes of this router, including those of nested and merged routers, in the order in
+    /// which they were added. Then come the fallbacks of nested routers, with the methods `any` and
+    /// paths such as `/static/{*rest}`. Every [`MatchedPath`](crate::MatchedPath) of a request is
+    /// among these paths.
+    ///
+    /// Use it to print the routes when a program starts, to compare them with a document, or to test
+    /// that each has what all should have:
+    ///
+    /// ```
+    /// use httpool::Router;
+    ///
+    /// let api = Router::new().get("/users/{id}", || "a user").get("/users", || "all users");
+    /// let router: Router = Router::new().nest("/api", api);
+    /// assert!(router.routes().all(|route| route.path().starts_with("/api/")));
+    /// ```
+    pub fn routes(&self) -> impl Iterator<Item = RouteInfo<'_>> {
+        let fallbacks = self.nested.fallbacks();
+        let fallbacks = fallbacks.map(|(nested, _)| RouteInfo::of_fallback(&nested.all_beneath));
+        self.routes.iter().map(RouteInfo::of_route).chain(fallbacks)
+    }
+
+    /// Adds a [layer](Layer) for all requests, behind the layers added before. A layer for one
+    /// function goes around that function:
+    /// [`Layered::new(function).layer(..)`](crate::Layered#around-a-function-of-a-route).
     ///
     /// ```
     /// use httpool::http::StatusCode;
@@ -354,6 +485,8 @@ impl<S: Send + Sync + 'static> Router<S> {
             nested: self.nested.bind(&state),
             paths: self.paths,
             fallback: self.fallback.map(|fallback| fallback.bind(&state)),
+            method_not_allowed: (self.method_not_allowed).map(|function| function.bind(&state)),
+            final_slash: self.final_slash,
             layers: self.layers,
         }
     }
@@ -364,20 +497,20 @@ impl<S: Send + Sync + 'static> Router<S> {
         // Without layers and a fallback, a nested router is the same as its routes.
         let is_kept = is_nested && !(router.fallback.is_none() && router.layers.is_empty());
         let index = is_kept.then(|| {
-            self.nested.add(Nested {
-                path: Pattern::parse(under.to_owned()),
-                layers: router.layers.clone(),
-                fallback: router.fallback,
-                parent: None,
-            })
+            let (path, layers) = (Pattern::parse(under), router.layers.clone());
+            self.nested
+                .add(Nested::new(path, layers, router.fallback, None))
         });
         let offset = (self.nested).append(router.nested, under, &router.layers, index);
         for mut route in router.routes {
             route.path = match route.path.as_str() {
-                "/" if is_nested => Pattern::parse(under.to_owned()),
-                rest => Pattern::parse(format!("{under}{rest}")),
+                "/" if is_nested => Pattern::parse(under),
+                rest => Pattern::parse(&format!("{under}{rest}")),
             };
             route.layers = router.layers.before(&route.layers);
+            route.method_not_allowed =
+                (route.method_not_allowed.take()).or_else(|| router.method_not_allowed.clone());
+            route.final_slash = route.final_slash.or(router.final_slash);
             route.map_owners(|inner| inner.map_or(index, |inner| Some(inner + offset)));
             self.join(route);
         }
@@ -396,7 +529,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             route.any.is_none() || other.any.is_none(),
             "{path} already has a function for any method"
         );
-        for (method, endpoint) in other.functions() {
+        for (method, endpoint) in other.endpoints() {
             if let Some(reason) = endpoint.too_many_parameters(&other.path) {
                 panic!("the function for {method} {path} {reason}");
             }

@@ -3,18 +3,39 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::message::MatchedPath;
 use crate::web::layer::Layers;
+use crate::web::router::endpoint::Endpoint;
 use crate::web::router::pattern::Pattern;
-use crate::web::router::route::{Endpoint, Route};
+use crate::web::router::route::Route;
 
 /// A router that is nested in the outermost one, directly or in another nested router.
 pub(crate) struct Nested<S> {
     pub(crate) path: Pattern,
+    /// The path of all requests beneath it, for its fallback and for observers.
+    pub(crate) all_beneath: MatchedPath,
     /// The layers of this router and of all routers around it.
     pub(crate) layers: Layers,
     pub(crate) fallback: Option<Endpoint<S>>,
     /// The index of the router in which it is nested. `None` for the outermost router.
     pub(crate) parent: Option<usize>,
+}
+
+impl<S> Nested<S> {
+    pub(crate) fn new(
+        path: Pattern,
+        layers: Layers,
+        fallback: Option<Endpoint<S>>,
+        parent: Option<usize>,
+    ) -> Self {
+        Self {
+            all_beneath: MatchedPath::new(&format!("{}/{{*rest}}", path.as_str())),
+            path,
+            layers,
+            fallback,
+            parent,
+        }
+    }
 }
 
 /// All nested routers, at any depth.
@@ -55,12 +76,12 @@ impl<S> AllNested<S> {
     ) -> usize {
         let offset = self.0.len();
         for other in others.0 {
-            self.add(Nested {
-                path: Pattern::parse(format!("{under}{}", other.path.as_str())),
-                layers: layers.before(&other.layers),
-                fallback: other.fallback,
-                parent: other.parent.map_or(parent, |index| Some(index + offset)),
-            });
+            self.add(Nested::new(
+                Pattern::parse(&format!("{under}{}", other.path.as_str())),
+                layers.before(&other.layers),
+                other.fallback,
+                other.parent.map_or(parent, |index| Some(index + offset)),
+            ));
         }
         offset
     }
@@ -90,11 +111,11 @@ impl<S> AllNested<S> {
         })
     }
 
-    /// The nested fallbacks and their paths.
-    pub(crate) fn fallbacks(&self) -> impl Iterator<Item = (&Pattern, &Endpoint<S>)> {
+    /// The nested routers that have a fallback.
+    pub(crate) fn fallbacks(&self) -> impl Iterator<Item = (&Nested<S>, &Endpoint<S>)> {
         self.0
             .iter()
-            .filter_map(|nested| Some((&nested.path, nested.fallback.as_ref()?)))
+            .filter_map(|nested| Some((nested, nested.fallback.as_ref()?)))
     }
 
     /// Whether a nested fallback takes precedence over a route that matches this path, because its
@@ -151,6 +172,7 @@ impl<S: Send + Sync + 'static> AllNested<S> {
     pub(crate) fn bind<T: 'static>(self, state: &Arc<S>) -> AllNested<T> {
         let all = self.0.into_iter().map(|nested| Nested {
             path: nested.path,
+            all_beneath: nested.all_beneath,
             layers: nested.layers,
             fallback: nested.fallback.map(|fallback| fallback.bind(state)),
             parent: nested.parent,
