@@ -65,6 +65,8 @@
 //! * `inspect-db`: keeps the history of `inspect` in a file, with rusqlite, which needs a C compiler.
 //! * `metrics`: health checks and metrics for Prometheus in [`services`], with prometheus-client
 //!   and procfs.
+//! * `typed-header`: headers as arguments, parsed into types of yours or of the crate headers, with
+//!   headers-core.
 //! * `websocket`: [`websocket`], WebSockets that hold no worker, with tungstenite.
 //! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`, and those of HTTP/2 in `http2`. They
 //!   may change in any release.
@@ -117,6 +119,8 @@ mod web;
 
 pub use bytes;
 pub use connection::{CloseReason, Conflict, Phase, defaults};
+#[cfg(feature = "typed-header")]
+pub use headers_core;
 pub use http;
 #[cfg(feature = "proxy")]
 pub use ipnet;

@@ -11,6 +11,8 @@ mod optional;
 mod parameters;
 mod parse_error;
 mod rejection;
+#[cfg(feature = "typed-header")]
+mod typed_header;
 mod urlencoded;
 
 use std::mem;
@@ -30,6 +32,8 @@ pub use self::optional::OptionalFromRequest;
 pub(crate) use self::optional::take_unless;
 pub use self::parameters::Parameters;
 pub use self::rejection::{Rejection, RejectionKind};
+#[cfg(feature = "typed-header")]
+pub use self::typed_header::TypedHeader;
 use crate::message::headers::media_type::MediaType;
 use crate::message::{Body, BodyMode, ClientInfo, MatchedPath, Request};
 

@@ -20,6 +20,7 @@ use crate::message::{BodyMode, ClientInfo, MatchedPath};
 /// | `Option<Json<T>>`, `Option<Form<T>>`, `Option<BodyStream>` | the body is empty |
 /// | `Option<ClientInfo>` | the request did not arrive on a connection |
 /// | `Option<Extension<T>>` | no layer has set the value |
+/// | `Option<TypedHeader<T>>` | the header is missing |
 /// | `Option<MatchedPath>` | no route matches the request |
 ///
 /// ```

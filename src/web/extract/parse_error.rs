@@ -39,6 +39,12 @@ impl ParseError {
     }
 }
 
+/// The field that is missing, if an error of serde says so.
+pub(crate) fn missing_field(error: &str) -> Option<&str> {
+    let rest = error.strip_prefix("missing field `")?;
+    rest.split_once('`').map(|(name, _)| name)
+}
+
 /// Errors of serde's visitors. A value is always text, and the route fixes the names: an error
 /// about a type or a name holds for every request of the route.
 impl de::Error for ParseError {

@@ -4,7 +4,7 @@ use percent_encoding::percent_decode;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_html_form::Deserializer;
 
-use super::parse_error::ParseError;
+use super::parse_error::{ParseError, missing_field};
 
 /// Parses the pairs.
 pub(crate) fn parse<T: DeserializeOwned>(input: &[u8]) -> Result<T, ParseError> {
@@ -17,6 +17,10 @@ pub(crate) fn parse<T: DeserializeOwned>(input: &[u8]) -> Result<T, ParseError> 
         let (name, message) = match path.as_str() {
             // The error is about the whole input, or has no path.
             "." | "?" => (missing(&error), error.clone()),
+            "." | "?" => match missing_field(&error) {
+                Some(name) => format!("{name:?} is missing"),
+                None => error.clone(),
+            },
             name if error == "unsupported value" && is_repeated(name, input) => {
                 (Some(name), format!("{name:?} occurs more than once"))
             }
@@ -94,7 +98,7 @@ mod tests {
             "from=1&tags=1&tags=x",
             Err("\"tags[1]\": invalid digit found in string"),
         );
-        check("to=1", Err("missing field `from`"));
+        check("to=1", Err("\"from\" is missing"));
     }
 
     #[test]

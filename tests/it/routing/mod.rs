@@ -1,6 +1,8 @@
 //! What a router adds to handlers: extensions, the path of the route, and choices for single routes.
 
 mod extensions;
+mod header_arguments;
+mod json_errors;
 mod matched_paths;
 mod max_body;
 mod router_choices;
