@@ -67,9 +67,10 @@
 //!   and procfs.
 //! * `typed-header`: headers as arguments, parsed into types of yours or of the crate headers, with
 //!   headers-core.
+//! * `multipart`: [`multipart`], forms with files, with tempfile and fastrand.
 //! * `websocket`: [`websocket`], WebSockets that hold no worker, with tungstenite.
-//! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`, and those of HTTP/2 in `http2`. They
-//!   may change in any release.
+//! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`, those of HTTP/2 in `http2`, and the
+//!   scanner of forms in `form_data`. They may change in any release.
 //!
 //! The crate compiles on Linux only, because it is built on epoll.
 
@@ -83,6 +84,16 @@ compile_error!(
 );
 
 mod connection;
+#[cfg(feature = "unstable")]
+pub mod form_data;
+#[cfg(all(feature = "multipart", not(feature = "unstable")))]
+#[allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "it is public with `unstable`"
+)]
+mod form_data;
 mod fs;
 #[cfg(all(any(doc, doctest), feature = "json", feature = "router"))]
 #[doc = include_str!("../docs/guide.md")]
@@ -139,6 +150,8 @@ pub use rustls;
 #[cfg(feature = "http2")]
 pub use server::Http2Counts;
 pub use server::{Builder, DrainReport, Handle, Heartbeat, QueueTimes, Server, Snapshot};
+#[cfg(feature = "multipart")]
+pub use web::multipart;
 #[cfg(feature = "websocket")]
 pub use web::websocket;
 #[cfg(feature = "files")]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer with the layers that it may import, as in the table of ARCHITECTURE.md.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("logging", &["sync"]),
     ("sync", &[]),
     ("fs", &["sync"]),
@@ -13,6 +13,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("net", &["sync", "fs", "message"]),
     ("http1", &["message"]),
     ("http2", &["message"]),
+    ("form_data", &[]),
     (
         "connection",
         &["logging", "sync", "message", "net", "http1", "http2"],
@@ -21,7 +22,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
         "server",
         &["logging", "sync", "message", "net", "connection"],
     ),
-    ("web", &["sync", "logging", "fs", "message"]),
+    ("web", &["sync", "logging", "fs", "message", "form_data"]),
     ("testing", &["message", "http1", "connection"]),
     (
         "services",

@@ -4,6 +4,8 @@
 pub(crate) mod body;
 #[cfg(feature = "inspect")]
 pub(crate) mod broken;
+#[cfg(feature = "multipart")]
+pub(crate) mod client_error;
 pub(crate) mod client_info;
 pub(crate) mod handler;
 #[cfg_attr(

@@ -18,6 +18,8 @@ pub(crate) mod json;
 pub(crate) mod json_lines;
 pub(crate) mod layer;
 pub mod layers;
+#[cfg(feature = "multipart")]
+pub mod multipart;
 #[cfg(feature = "router")]
 pub mod router;
 pub mod sse;

@@ -79,7 +79,7 @@ fn item(line: &str) -> Option<&str> {
 
 /// The Rust files in a folder, without modules that are hidden from the documentation.
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    const HIDDEN: [&str; 3] = ["head", "http1", "http2"];
+    const HIDDEN: [&str; 4] = ["form_data", "head", "http1", "http2"];
     for entry in fs::read_dir(folder).expect("the folder exists") {
         let path = entry.expect("the file can be read").path();
         if path.is_dir() && !HIDDEN.contains(&&*file_stem(&path)) {
@@ -122,7 +122,7 @@ fn every_public_module_starts_with_an_example() {
         .filter_map(|line| line.strip_prefix("pub mod "));
     let named = declared.filter_map(|rest| rest.strip_suffix(';'));
     let mut modules = 0;
-    for name in named.filter(|name| !["http1", "http2"].contains(name)) {
+    for name in named.filter(|name| !["form_data", "http1", "http2"].contains(name)) {
         let text = fs::read_to_string(folder.join(name).join("mod.rs"))
             .or_else(|_| fs::read_to_string(folder.join(name).with_extension("rs")));
         let text = text.unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -116,6 +116,8 @@ mod tls;
 mod unix;
 /// Connections that switch to another protocol.
 mod upgrade;
+/// Forms with files: complete, cut, slow and too large, and during a shutdown.
+mod uploads;
 /// The paths of the inspector that need a connection.
 mod vocabulary;
 /// WebSockets, over frames that a client writes itself.

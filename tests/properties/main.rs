@@ -19,6 +19,8 @@ mod frames;
 mod generate;
 /// Bytes of HTTP/2 to try.
 mod generate_http2;
+/// Forms to try.
+mod generate_multipart;
 /// Heads of both protocols.
 mod heads;
 /// The compressed headers of HTTP/2.
@@ -27,12 +29,16 @@ mod hpack;
 mod http2_connection;
 /// The heads of HTTP/2.
 mod http2_head;
+/// Forms with files.
+mod multipart;
 /// Inputs whose first line says how the rest is split.
 mod plan;
 /// A second implementation of the rules.
 mod reference;
 /// A second implementation of the rules for heads of HTTP/2.
 mod reference_http2;
+/// A second reader of forms.
+mod reference_multipart;
 /// Responses.
 mod response;
 
@@ -77,6 +83,7 @@ fn fuzz_seeds_pass() {
     check("frames", frames::check_planned);
     check("http2_head", http2_head::check);
     check("http2_connection", http2_connection::check_planned);
+    check("multipart", multipart::check_planned);
 }
 
 /// The generators do not produce this much.
@@ -102,6 +109,25 @@ proptest! {
     #[test]
     fn http2_heads_match_the_reference(block in generate_http2::head().prop_map(Bytes)) {
         http2_head::check(&block.0);
+    }
+
+    #[test]
+    fn forms_match_the_reference_at_any_split(
+        form in generate_multipart::any_form().prop_map(Bytes),
+        sizes in prop::collection::vec(1..64_usize, 1..8),
+    ) {
+        multipart::check(&form.0, &sizes);
+    }
+
+    #[test]
+    fn encoded_forms_are_decoded_to_their_parts(
+        parts in generate_multipart::parts(),
+        surroundings in generate_multipart::surroundings(),
+        sizes in prop::collection::vec(1..64_usize, 1..8),
+    ) {
+        let body = generate_multipart::encode(&parts, surroundings);
+        multipart::expect(&body, &sizes, &parts);
+        multipart::check(&body, &sizes);
     }
 
     #[test]

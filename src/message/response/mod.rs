@@ -24,6 +24,8 @@ pub use self::headers::Headers;
 pub use self::redirect::Redirect;
 #[cfg(any(feature = "json", feature = "router"))]
 use super::Request;
+#[cfg(feature = "multipart")]
+use super::client_error::ClientError;
 use super::request_error::RequestError;
 use super::{Body, Problem, Response};
 
@@ -201,13 +203,26 @@ impl IntoResponse for File {
 /// body was [streamed](crate::BodyMode::Streaming), the client receives its own error instead.
 impl IntoResponse for io::Error {
     fn into_response(self) -> Response {
-        let request_error = self
+        #[cfg(feature = "multipart")]
+        if let Some(error) = self
             .get_ref()
-            .and_then(|cause| cause.downcast_ref::<RequestError>());
-        if request_error.is_none() {
-            error!("a handler failed: {self}");
+            .and_then(|cause| cause.downcast_ref::<ClientError>())
+        {
+            let problem = Problem::new(error.status()).detail(error.to_string());
+            return problem.into_response();
         }
+        log_failure(&self);
         failed(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// Logs an error, unless the client caused it while its body was received.
+pub(crate) fn log_failure(error: &io::Error) {
+    let request_error = error
+        .get_ref()
+        .and_then(|cause| cause.downcast_ref::<RequestError>());
+    if request_error.is_none() {
+        error!("a handler failed: {error}");
     }
 }
 

@@ -34,6 +34,9 @@ pub use self::parameters::Parameters;
 pub use self::rejection::{Rejection, RejectionKind};
 #[cfg(feature = "typed-header")]
 pub use self::typed_header::TypedHeader;
+pub(crate) use self::parse_error::ParseError;
+#[cfg(feature = "multipart")]
+pub(crate) use self::urlencoded::parse as parse_form;
 use crate::message::headers::media_type::MediaType;
 use crate::message::{Body, BodyMode, ClientInfo, MatchedPath, Request};
 
