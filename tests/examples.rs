@@ -226,6 +226,41 @@ fn hello_greets() {
     assert_eq!(response.body, "Hello! You asked for /some/path?x=1\n");
 }
 
+#[test]
+fn uploads_are_parsed_and_saved() {
+    let folder = env::temp_dir().join(format!("httpool-uploads-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("the folder can be created");
+    // The folder follows the address.
+    let mut uploads = Example::start_with("uploads", &["127.0.0.1:0".as_ref(), folder.as_ref()]);
+    let post = |path: &str, parts: &[(&str, &str)]| {
+        let part = |(names, content): &(&str, &str)| {
+            format!("--b\r\nContent-Disposition: form-data; name={names}\r\n\r\n{content}\r\n")
+        };
+        let body = parts.iter().map(part).collect::<String>() + "--b--\r\n";
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nContent-Type: multipart/form-data; boundary=b\r\n\
+             Content-Length: {}\r\n",
+            body.len()
+        );
+        let response = uploads.send(&head, &body);
+        (response.status, response.body)
+    };
+    let title = ("title", "Sunset");
+    let picture = ("picture; filename=\"../a.jpg\"", "JFIF");
+    let answer = post("/pictures", &[title, picture]);
+    assert_eq!(answer, (200, "Sunset: \"../a.jpg\" of 4 bytes\n".into()));
+    let answer = post("/pictures", &[title, ("picture; filename=\"\"", "")]);
+    assert_eq!(answer, (200, "Sunset: no picture\n".into()));
+    assert_eq!(post("/pictures", &[picture]).0, 422);
+    let answer = post("/files", &[picture]);
+    assert_eq!(answer, (201, "a.jpg: 4 bytes\n".into()));
+    assert_eq!(post("/files", &[picture]).0, 409);
+    let saved = std::fs::read(folder.join("a.jpg")).expect("the file is saved");
+    assert_eq!(saved, b"JFIF");
+    drop(uploads.child.kill());
+    std::fs::remove_dir_all(&folder).expect("the folder can be removed");
+}
+
 /// Also over HTTP/1.1, whose chunked coding has trailers too. `tests/clients` has a real client.
 #[test]
 fn grpc_replies_and_ends_with_a_status() {

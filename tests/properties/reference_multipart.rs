@@ -146,10 +146,28 @@ fn names(disposition: &[u8]) -> Option<(String, Option<String>)> {
         let value = values.next().map(|(_, value)| value.clone());
         values.next().is_none().then_some(value)
     };
-    let name = String::from_utf8(one(b"name")??).ok()?;
+    let name = one(b"name")??.text()?;
     match one(b"filename")? {
-        Some(file_name) => Some((name, Some(String::from_utf8(file_name).ok()?))),
+        Some(file_name) => Some((name, Some(file_name.text()?))),
         None => one(b"filename*")?.is_none().then_some((name, None)),
+    }
+}
+
+/// The value of a parameter, without backslashes that escape.
+#[derive(Clone)]
+struct Value {
+    bytes: Vec<u8>,
+    is_quoted: bool,
+}
+
+impl Value {
+    fn text(self) -> Option<String> {
+        let text = String::from_utf8(self.bytes).ok()?;
+        if !self.is_quoted {
+            return Some(text);
+        }
+        let text = text.replace("%22", "\"").replace("%0D", "\r");
+        Some(text.replace("%0A", "\n"))
     }
 }
 
@@ -183,33 +201,34 @@ fn is_escape(text: &[u8]) -> bool {
     }
 }
 
-/// Decodes the value of a parameter.
-fn decode(value: &[u8]) -> Option<Vec<u8>> {
+/// Reads the value of a parameter.
+fn decode(value: &[u8]) -> Option<Value> {
     let Some(quoted) = value.strip_prefix(b"\"") else {
         let is_special = |byte: &u8| b"\" \t".contains(byte);
-        return (!value.is_empty() && !value.iter().any(is_special)).then(|| value.to_vec());
+        let is_plain = !value.is_empty() && !value.iter().any(is_special);
+        return is_plain.then(|| Value {
+            bytes: value.to_vec(),
+            is_quoted: false,
+        });
     };
     let quoted = quoted.strip_suffix(b"\"")?;
-    let mut unescaped = Vec::new();
-    let mut at = 0;
+    let (mut bytes, mut at) = (Vec::new(), 0);
     while at < quoted.len() {
         match quoted[at..] {
             // The closing quote is not here any more, so a backslash at the end is alone.
             [b'\\', escaped @ (b'"' | b'\\'), ..] => {
-                unescaped.push(escaped);
+                bytes.push(escaped);
                 at += 1;
             }
             // There was a quote behind the value.
             [b'"', ..] => return None,
-            [byte, ..] => unescaped.push(byte),
+            [byte, ..] => bytes.push(byte),
             [] => unreachable!("the position is within the text"),
         }
         at += 1;
     }
-    let text = String::from_utf8(unescaped).ok()?;
-    let text = text
-        .replace("%22", "\"")
-        .replace("%0D", "\r")
-        .replace("%0A", "\n");
-    Some(text.into_bytes())
+    Some(Value {
+        bytes,
+        is_quoted: true,
+    })
 }

@@ -88,7 +88,9 @@ impl<'m> Part<'m> {
     ///
     /// The content is written to a hidden file beside it, which gets the name when the part is complete.
     /// If the upload ends early or the disk is full, nothing is left. The file has the permissions of
-    /// any new file. Use a path of your own, or [`PartHead::safe_file_name`] in a folder of your own.
+    /// any new file. It may be lost if the machine fails within seconds, because it is not
+    /// synchronised with the disk. Use a path of your own, or [`PartHead::safe_file_name`] in a folder
+    /// of your own.
     ///
     /// # Errors
     ///

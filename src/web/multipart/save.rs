@@ -52,3 +52,44 @@ pub(super) fn write(
 pub(super) fn temporary() -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix("upload-").tempfile()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a folder can be created");
+        let path = folder.path().join("a");
+        for existing in [Existing::Keep, Existing::Replace] {
+            let result = write(&path, existing, |file| {
+                file.write_all(b"half")?;
+                let entries = folder.path().read_dir()?.count();
+                assert_eq!(entries, 1, "the file has another name");
+                Err(io::Error::from(ErrorKind::StorageFull).into())
+            });
+            assert!(matches!(result, Err(MultipartError::Io(_))));
+            let mut entries = folder.path().read_dir().expect("the folder can be listed");
+            assert!(entries.next().is_none());
+        }
+    }
+
+    #[test]
+    fn a_file_that_appears_meanwhile_is_kept() {
+        let folder = tempfile::tempdir().expect("a folder can be created");
+        let path = folder.path().join("a");
+        let result = write(&path, Existing::Keep, |file| {
+            fs::write(&path, b"other")?;
+            file.write_all(b"new")?;
+            Ok(3)
+        });
+        assert!(matches!(result, Err(MultipartError::Exists)));
+        assert_eq!(fs::read(&path).expect("the file exists"), b"other");
+        assert_eq!(
+            folder.path().read_dir().expect("it can be listed").count(),
+            1
+        );
+    }
+}
