@@ -16,6 +16,7 @@ mod sandbox;
 mod server;
 pub(crate) mod tls;
 mod transport;
+mod visitor;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -39,6 +40,7 @@ pub(crate) use random::Random;
 pub(crate) use sandbox::{exhaust_descriptors, without_openat2};
 pub(crate) use server::{BoundServer, ClientSetup, TestServer, expect_refused};
 pub(crate) use transport::{Transport, over_every_transport};
+pub(crate) use visitor::Visitor;
 
 /// Longest time that any wait may take. Only a failing test waits this long.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);

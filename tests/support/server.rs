@@ -99,6 +99,10 @@ impl TestServer {
         self
     }
 
+    pub(crate) fn client_setup(&self) -> &ClientSetup {
+        &self.entrance
+    }
+
     pub(crate) fn address(&self) -> &ListenAddr {
         &self.address
     }

@@ -283,7 +283,7 @@ fn set(
 
 /// Whether the text is an origin as browsers write it: a scheme, a host in lower case, and a port
 /// unless it is the scheme's default.
-fn is_origin(text: &str) -> bool {
+pub(super) fn is_origin(text: &str) -> bool {
     if text.contains(|c: char| c.is_ascii_uppercase() || c == '@') {
         return false;
     }

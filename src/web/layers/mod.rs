@@ -27,6 +27,7 @@ mod catch_panic;
 mod compression;
 mod concurrency_limit;
 mod cors;
+mod csrf;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod decompression;
 mod max_body;
@@ -42,6 +43,7 @@ pub use self::catch_panic::CatchPanic;
 pub use self::compression::Compression;
 pub use self::concurrency_limit::ConcurrencyLimit;
 pub use self::cors::Cors;
+pub use self::csrf::CsrfProtection;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 pub use self::decompression::Decompression;
 pub use self::max_body::MaxBody;

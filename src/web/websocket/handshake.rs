@@ -10,6 +10,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use crate::message::headers::list::lists;
+use crate::message::headers::origin::is_of_host;
 use crate::message::{IntoResponse, Problem, Response};
 
 /// The version of RFC 6455.
@@ -150,28 +151,11 @@ fn may_open(headers: &HeaderMap, origins: &Origins) -> bool {
     let (Some(origin), None) = (sent.next(), sent.next()) else {
         return headers.get(ORIGIN).is_none();
     };
-    let Ok(origin) = origin.to_str() else {
-        return false;
-    };
-    if others
-        .iter()
-        .any(|other| other.eq_ignore_ascii_case(origin))
-    {
-        return true;
-    }
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    match (origin.split_once("://"), host) {
-        (Some((scheme, authority)), Some(host)) => {
-            let port = if scheme.eq_ignore_ascii_case("https") {
-                ":443"
-            } else {
-                ":80"
-            };
-            let bare = |name: &str| name.strip_suffix(port).unwrap_or(name).to_ascii_lowercase();
-            bare(authority) == bare(host)
-        }
-        _ => false,
-    }
+    let origin = origin.as_bytes();
+    let mut listed = others.iter().map(|other| other.as_bytes());
+    let host = headers.get(HOST);
+    listed.any(|other| other.eq_ignore_ascii_case(origin))
+        || host.is_some_and(|host| is_of_host(origin, host.as_bytes()))
 }
 
 /// The first of the server's subprotocols that the client offers.

@@ -5,6 +5,7 @@ mod catch_panic;
 mod compression;
 mod concurrency_limit;
 mod cors;
+mod csrf;
 #[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod decompression;
 mod order;
