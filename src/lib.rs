@@ -50,13 +50,17 @@
 //! * `basic-auth`: a [layer](layers) for Basic authentication, with base64, sha2 and subtle.
 //! * `brotli`, `gzip`, `zstd`: [layers] that compress responses and decompress requests, with the
 //!   crates brotli, flate2, and zstd, which needs a C compiler.
+//! * `cookies`: [`cookies`], with the crates cookie and time.
+//! * `signed-cookies`: signed and encrypted [`cookies`], with base64, chacha20poly1305, hmac and sha2.
 //! * `files`: [`ServeDir`], a handler that serves a folder, with mime_guess and sha2.
 //! * `http2`: HTTP/2 on the same ports as HTTP/1.1, unless [`Builder::http2`] turns it off.
+//! * `password-hashes`: [`layers::PasswordHashes`], with argon2, bcrypt and hmac.
 //! * `proxy`: clients behind trusted proxies, and the PROXY protocol, with ipnet.
 //! * `rate-limit`: a [layer](layers) that limits the requests of each client, with governor.
 //! * `router` (default): routes in [`router`] and arguments of functions in [`extract`].
 //! * `signals`: [`Server::run_until_signal`], a server that SIGTERM and Ctrl-C shut down, with
 //!   signal-hook.
+//! * `sessions`: [`sessions`], with `signed-cookies` and serde_json.
 //! * `tls`: TLS with rustls and ring.
 //! * `aws-lc-rs`: TLS with rustls and AWS-LC, which needs a C compiler and some minutes to build.
 //!   Without `tls`, ring is not built. Items marked `_tls` need `tls` or `aws-lc-rs`.
@@ -152,6 +156,10 @@ pub use server::Http2Counts;
 pub use server::{Builder, DrainReport, Handle, Heartbeat, QueueTimes, Server, Snapshot};
 #[cfg(feature = "multipart")]
 pub use web::multipart;
+#[cfg(feature = "cookies")]
+pub use web::cookies;
+#[cfg(feature = "sessions")]
+pub use web::sessions;
 #[cfg(feature = "websocket")]
 pub use web::websocket;
 #[cfg(feature = "files")]

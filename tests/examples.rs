@@ -30,7 +30,10 @@ struct Example {
 
 struct Response {
     status: u16,
+    /// In lower case.
     head: String,
+    /// The name and the value of the last cookie that it sets.
+    cookie: Option<String>,
     body: String,
 }
 
@@ -134,9 +137,13 @@ impl Example {
             .split(' ')
             .nth(1)
             .and_then(|status| status.parse().ok());
+        let mut lines = head.lines();
+        let cookie = lines.rfind(|line| line.starts_with("set-cookie: "));
+        let cookie = cookie.and_then(|line| line.strip_prefix("set-cookie: "));
         Response {
             status: status.expect("the response has a status"),
             head: head.to_ascii_lowercase(),
+            cookie: cookie.and_then(|cookie| cookie.split(';').next().map(str::to_owned)),
             body: body.to_owned(),
         }
     }
@@ -367,6 +374,50 @@ fn routes_stores_books() {
         assert_eq!(response.status, status, "{}", response.body);
         assert!(response.body.contains(reason), "{}", response.body);
     }
+}
+
+#[cfg(all(
+    feature = "password-hashes",
+    feature = "rate-limit",
+    feature = "sessions"
+))]
+#[test]
+fn login_shows_each_message_once() {
+    let login = Example::start("login");
+    let post = |target: &str, cookie: &str, form: &str| {
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+             Content-Length: {}\r\n{cookie}",
+            form.len()
+        );
+        login.send(&head, form)
+    };
+    let cookie_of = |response: &Response| {
+        let cookie = response.cookie.as_deref();
+        format!(
+            "Cookie: {}\r\n",
+            cookie.expect("the response sets a cookie")
+        )
+    };
+    let home = |cookie: &str| login.send(&format!("GET / HTTP/1.1\r\n{cookie}"), "").body;
+    assert!(home("").contains("Hello, stranger"));
+    let wrong = post("/login", "", "name=ada&password=x");
+    let cookie = cookie_of(&wrong);
+    assert!(home(&cookie).contains("password is wrong"));
+    assert!(!home(&cookie).contains("password is wrong"));
+    let right = post("/login", &cookie, "name=ada&password=lovelace");
+    assert_eq!(right.status, 303);
+    let cookie = cookie_of(&right);
+    let page = home(&cookie);
+    assert!(
+        page.contains("You are logged in.") && page.contains("Hello, ada"),
+        "{page}"
+    );
+    let other_site = format!("{cookie}Origin: https://evil.example\r\n");
+    assert_eq!(post("/logout", &other_site, "").status, 403);
+    let out = post("/logout", &cookie, "");
+    assert!(home(&cookie).contains("Hello, stranger"));
+    assert!(home(&cookie_of(&out)).contains("You are logged out."));
 }
 
 #[cfg(all(feature = "basic-auth", feature = "gzip", feature = "rate-limit"))]

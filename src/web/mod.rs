@@ -7,6 +7,8 @@
     feature = "zstd"
 ))]
 pub(crate) mod content_coding;
+#[cfg(feature = "cookies")]
+pub mod cookies;
 pub(crate) mod error_page_dir;
 #[cfg(feature = "router")]
 pub mod extract;
@@ -22,6 +24,8 @@ pub mod layers;
 pub mod multipart;
 #[cfg(feature = "router")]
 pub mod router;
+#[cfg(feature = "sessions")]
+pub mod sessions;
 pub mod sse;
 #[cfg(feature = "websocket")]
 pub mod websocket;

@@ -16,6 +16,9 @@ mod budget;
 mod channels;
 /// The address of the client.
 mod client_info;
+/// Cookies: what browsers send, and what responses set.
+#[cfg(feature = "signed-cookies")]
+mod cookies;
 /// Graceful shutdown.
 mod drain;
 /// Upgraded connections that the pool drives.
@@ -96,6 +99,9 @@ mod schedules;
 mod sending_files;
 /// Signals that shut servers down.
 mod signals;
+/// Sessions in stores and in cookies.
+#[cfg(feature = "sessions")]
+mod sessions;
 /// Server-sent events, and how they end.
 mod sse;
 /// Request bodies that handlers read while they arrive.

@@ -78,6 +78,12 @@ impl Visitor {
         response
     }
 
+    /// Gives the visitor the cookies `c0=0`, `c1=1` and so on.
+    pub(crate) fn have_cookies(&mut self, count: usize) {
+        let cookies = (0..count).map(|number| (format!("c{number}"), number.to_string()));
+        self.cookies.extend(cookies);
+    }
+
     fn keep(&mut self, set_cookie: &str) {
         let (pair, attributes) = set_cookie.split_once("; ").unwrap_or((set_cookie, ""));
         let (name, value) = pair.split_once('=').expect("a cookie has a name");

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Result};
 
+use crate::sessions;
+
 /// How long a writer waits for the current writer. SQLite allows one writer at a time.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -22,7 +24,7 @@ struct Checkout<'a> {
 }
 
 impl Database {
-    /// Opens one connection for each worker, and creates the table if it is missing.
+    /// Opens one connection for each worker, and creates the tables if they are missing.
     pub(crate) fn open(path: &Path, workers: usize) -> Result<Self> {
         let connect = || {
             let connection = Connection::open(path)?;
@@ -39,6 +41,7 @@ impl Database {
                 "CREATE TABLE IF NOT EXISTS note (id INTEGER PRIMARY KEY AUTOINCREMENT, \
                  text TEXT NOT NULL) STRICT",
             )?;
+            connection.execute_batch(sessions::TABLE)?;
         }
         Ok(Self {
             idle: Arc::new(Mutex::new(idle)),

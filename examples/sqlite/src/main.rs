@@ -1,4 +1,4 @@
-//! Stores notes in SQLite, with one database connection for each worker.
+//! Stores notes and sessions in SQLite, with one database connection for each worker.
 //!
 //! Run it in `examples/sqlite` with `cargo run [ADDR [DATABASE]]`, then:
 //!
@@ -6,9 +6,12 @@
 //! curl localhost:4000/notes --json '{"text": "water the plants"}'
 //! curl localhost:4000/notes
 //! curl localhost:4000/notes/1 -X DELETE
+//! curl -c cookies -b cookies localhost:4000/notes --json '{"text": "feed the cat"}'
+//! curl -c cookies -b cookies localhost:4000/mine
 //! ```
 
 mod database;
+mod sessions;
 
 use std::env;
 use std::error::Error;
@@ -17,10 +20,12 @@ use httpool::Router;
 use httpool::extract::{Path, Query, State};
 use httpool::http::StatusCode;
 use httpool::http::header::LOCATION;
+use httpool::sessions::{Session, SessionError, Sessions};
 use httpool::{IntoResponse, Json, Problem, Response, Server};
 use serde::{Deserialize, Serialize};
 
 use crate::database::Database;
+use crate::sessions::DatabaseSessions;
 
 #[derive(Debug, Serialize)]
 struct Note {
@@ -45,11 +50,18 @@ struct Page {
 enum NoteError {
     NoNote(i64),
     Database(rusqlite::Error),
+    Session(SessionError),
 }
 
 impl From<rusqlite::Error> for NoteError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
+    }
+}
+
+impl From<SessionError> for NoteError {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
     }
 }
 
@@ -64,6 +76,7 @@ impl IntoResponse for NoteError {
                 eprintln!("database error: {error}");
                 Problem::new(StatusCode::INTERNAL_SERVER_ERROR)
             }
+            Self::Session(error) => return error.into_response(),
         };
         problem.into_response()
     }
@@ -89,6 +102,7 @@ fn list(
 
 fn add(
     State(database): State<Database>,
+    session: Session,
     Json(note): Json<NewNote>,
 ) -> Result<impl IntoResponse, NoteError> {
     let id = database.with(|connection| {
@@ -96,12 +110,20 @@ fn add(
             .prepare_cached("INSERT INTO note (text) VALUES (?)")?
             .insert([&note.text])
     })?;
+    let mut mine = session.get::<Vec<i64>>("notes")?.unwrap_or_default();
+    mine.push(id);
+    session.insert("notes", mine)?;
     let note = Note {
         id,
         text: note.text,
     };
     let location = [(LOCATION, format!("/notes/{id}"))];
     Ok((StatusCode::CREATED, location, Json(note)))
+}
+
+/// The ids of the notes that this visitor has added.
+fn mine(session: Session) -> Result<Json<Vec<i64>>, SessionError> {
+    Ok(Json(session.get("notes")?.unwrap_or_default()))
 }
 
 fn show(State(database): State<Database>, Path(id): Path<i64>) -> Result<Json<Note>, NoteError> {
@@ -136,10 +158,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::builder().listen(address).workers(4).bind()?;
     let database = Database::open(path.as_ref(), server.workers())?;
     let router: Router = Router::new()
+        .layer(Sessions::new(DatabaseSessions(database.clone())))
         .get("/notes", list)
         .post("/notes", add)
         .get("/notes/{id}", show)
         .delete("/notes/{id}", delete)
+        .get("/mine", mine)
         .with_state(database);
     println!("listening on http://{}", server.local_addrs()[0]);
     server.run(router)?;

@@ -40,12 +40,24 @@ impl Notes {
 
     /// Sends a request, and returns the status and content of the response.
     fn send(&self, method: &str, target: &str, content: &str) -> (u16, Value) {
+        let (status, _, value) = self.exchange(method, target, "", content);
+        (status, value)
+    }
+
+    /// Sends a request with more headers, and returns the status, head and content of the response.
+    fn exchange(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &str,
+        content: &str,
+    ) -> (u16, String, Value) {
         let mut stream = TcpStream::connect(&self.address).expect("the program listens");
         stream
             .set_read_timeout(Some(TIMEOUT))
             .expect("the timeout is not zero");
         let request = format!(
-            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{content}",
             content.len()
         );
@@ -63,6 +75,7 @@ impl Notes {
         let value = serde_json::from_str(content);
         (
             status.expect("the head has a status"),
+            head.to_owned(),
             value.unwrap_or_else(|_| content.into()),
         )
     }
@@ -99,6 +112,33 @@ fn notes_are_kept() {
     assert_eq!(notes.send("GET", "/notes", ""), (200, kept));
     assert_eq!(notes.send("GET", "/notes?after=1", ""), (200, json!([])));
     assert_eq!(notes.add("three").1["id"], 3, "ids are not reused");
+}
+
+#[test]
+fn sessions_survive_a_restart() {
+    let directory = tempfile::tempdir().expect("a directory can be created");
+    let database = directory.path().join("notes.sqlite");
+    let notes = Notes::start(&database);
+    let note = json!({ "text": "mine" }).to_string();
+    let (status, head, _) = notes.exchange("POST", "/notes", "", &note);
+    assert_eq!(status, 201);
+    let cookie = head
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: "));
+    let cookie = cookie.expect("the session has begun").split(';').next();
+    let cookie = format!("Cookie: {}\r\n", cookie.unwrap_or_default());
+    assert_eq!(notes.add("of another visitor").0, 201);
+    let mine = |notes: &Notes| notes.exchange("GET", "/mine", &cookie, "").2;
+    assert_eq!(mine(&notes), json!([1]));
+    drop(notes);
+
+    let notes = Notes::start(&database);
+    assert_eq!(mine(&notes), json!([1]));
+    let (status, head, _) = notes.exchange("POST", "/notes", &cookie, &note);
+    assert_eq!(status, 201);
+    assert!(!head.contains("set-cookie"), "{head}");
+    assert_eq!(mine(&notes), json!([1, 3]));
+    assert_eq!(notes.send("GET", "/mine", ""), (200, json!([])));
 }
 
 #[test]

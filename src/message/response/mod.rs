@@ -109,7 +109,7 @@ pub(crate) fn method_not_allowed(request: &Request, allowed: HeaderValue) -> Res
     response
 }
 
-fn has_failed(response: &Response) -> bool {
+pub(crate) fn has_failed(response: &Response) -> bool {
     response.extensions().get::<Failed>().is_some()
 }
 

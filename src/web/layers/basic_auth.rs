@@ -1,6 +1,8 @@
 //! Basic authentication (RFC 7617).
 
 use std::fmt;
+#[cfg(feature = "password-hashes")]
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +11,8 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
+#[cfg(feature = "password-hashes")]
+use super::password_hashes::{PasswordHashes, TooManyVerifications};
 use crate::message::{BodyMode, Problem, Request, Response};
 use crate::web::{Layer, Next};
 
@@ -37,7 +41,8 @@ use crate::web::{Layer, Next};
 ///
 /// Names and passwords are sent unencrypted: use this layer only over TLS. Comparing with the list
 /// takes constant time, so response times reveal nothing about it. A [check of your
-/// own](Self::checked_by) has to ensure that itself.
+/// own](Self::checked_by) has to ensure that itself. With the feature `password-hashes`, the program
+/// needs no passwords, only their hashes.
 pub struct BasicAuth {
     challenge: HeaderValue,
     check: Check,
@@ -70,7 +75,17 @@ pub struct User(
 enum Check {
     /// The digest of each name and password: values of one length can be compared in constant time.
     List(Vec<[u8; 32]>),
+    #[cfg(feature = "password-hashes")]
+    Hashes(Arc<PasswordHashes>),
     Custom(Box<CustomCheck>),
+}
+
+/// Why a request is not handled.
+enum Refusal {
+    /// The client must ask its user.
+    Challenge,
+    #[cfg(feature = "password-hashes")]
+    Busy(TooManyVerifications),
 }
 
 type CustomCheck = dyn Fn(&str, &str) -> bool + Send + Sync;
@@ -95,6 +110,33 @@ impl BasicAuth {
         Self {
             challenge: challenge(realm),
             check: Check::List(digests.collect()),
+        }
+    }
+
+    /// Accepts users whose passwords have these hashes. If too many passwords are checked at the moment,
+    /// the response is a 503 with `Retry-After`.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use httpool::layers::{BasicAuth, PasswordHashes};
+    ///
+    /// let line = "ada:$2y$04$abcdefghijklmnopqrstuuhiTVLHQPvYzPykOsCOnc5I00eOfh33K";
+    /// let users = Arc::new(PasswordHashes::parse(line)?);
+    /// let auth = BasicAuth::hashed("Library", Arc::clone(&users));
+    /// # Ok::<(), httpool::layers::PasswordFileError>(())
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the realm has characters other than printable ASCII.
+    #[cfg(feature = "password-hashes")]
+    #[must_use]
+    #[track_caller]
+    pub fn hashed(realm: &str, users: impl Into<Arc<PasswordHashes>>) -> Self {
+        Self {
+            challenge: challenge(realm),
+            check: Check::Hashes(users.into()),
         }
     }
 
@@ -125,9 +167,9 @@ impl BasicAuth {
     }
 
     /// The user that these headers authenticate.
-    fn user(&self, request: &HeaderMap) -> Option<User> {
-        let credentials = credentials(request)?;
-        let (name, password) = credentials.split_once(':')?;
+    fn user(&self, request: &HeaderMap) -> Result<User, Refusal> {
+        let credentials = credentials(request).ok_or(Refusal::Challenge)?;
+        let (name, password) = credentials.split_once(':').ok_or(Refusal::Challenge)?;
         let is_valid = match &self.check {
             Check::List(digests) => {
                 let given = Sha256::digest(&credentials);
@@ -137,20 +179,27 @@ impl BasicAuth {
                 });
                 found.into()
             }
+            #[cfg(feature = "password-hashes")]
+            Check::Hashes(users) => users.verify(name, password).map_err(Refusal::Busy)?,
             Check::Custom(check) => check(name, password),
         };
-        is_valid.then(|| User(name.to_owned()))
+        match is_valid {
+            true => Ok(User(name.to_owned())),
+            false => Err(Refusal::Challenge),
+        }
     }
 }
 
 impl Layer for BasicAuth {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
         match self.user(request.headers()) {
-            Some(user) => {
+            Ok(user) => {
                 request.extensions_mut().insert(user);
                 next.handle(request)
             }
-            None => {
+            #[cfg(feature = "password-hashes")]
+            Err(Refusal::Busy(busy)) => busy.to_response(request.headers()),
+            Err(Refusal::Challenge) => {
                 let problem = Problem::new(StatusCode::UNAUTHORIZED);
                 let mut response = problem.to_response(request.headers());
                 let headers = response.headers_mut();

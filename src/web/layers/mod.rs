@@ -31,6 +31,8 @@ mod csrf;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod decompression;
 mod max_body;
+#[cfg(feature = "password-hashes")]
+mod password_hashes;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 
@@ -47,6 +49,8 @@ pub use self::csrf::CsrfProtection;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 pub use self::decompression::Decompression;
 pub use self::max_body::MaxBody;
+#[cfg(feature = "password-hashes")]
+pub use self::password_hashes::{PasswordFileError, PasswordHashes, TooManyVerifications};
 #[cfg(feature = "rate-limit")]
 pub use self::rate_limit::RateLimit;
 pub use self::security_headers::SecurityHeaders;

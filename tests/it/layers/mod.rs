@@ -9,6 +9,8 @@ mod csrf;
 #[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
 mod decompression;
 mod order;
+#[cfg(feature = "password-hashes")]
+mod password_hashes;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 #[cfg(all(feature = "brotli", feature = "gzip", feature = "zstd"))]
