@@ -140,7 +140,11 @@ pub use http;
 #[cfg(feature = "proxy")]
 pub use ipnet;
 pub use message::{
-    Attachment, Body, BodyMode, BodySender, Cancelled, Chunk, ClientInfo, ClientSource, DrivenProtocol, DrivenStream, DrivenWaker, ErrorPages, Handler, Headers, Html, IntoResponse, Later, MatchedPath, NextStep, Observer, Outcome, Overload, PeerAddr, Problem, ProblemFormat, RawRequest, Redirect, RejectReason, Request, RequestError, RequestRecord, RequestTimes, Responder, Response, SendError, Stream, TrySendError, Upgrade,
+    Attachment, Body, BodyMode, BodySender, Cancelled, Chunk, ClientInfo, ClientSource,
+    DrivenProtocol, DrivenStream, DrivenWaker, ErrorPages, Handler, Headers, Html, IntoResponse,
+    Later, MatchedPath, NextStep, Observer, Outcome, Overload, PeerAddr, Problem, ProblemFormat,
+    RawRequest, Redirect, RejectReason, Request, RequestError, RequestRecord, RequestTimes,
+    Responder, Response, SendError, Stream, TrySendError, Upgrade,
 };
 #[cfg(feature = "_tls")]
 pub use message::{TlsInfo, TlsVersion};
@@ -154,10 +158,10 @@ pub use rustls;
 #[cfg(feature = "http2")]
 pub use server::Http2Counts;
 pub use server::{Builder, DrainReport, Handle, Heartbeat, QueueTimes, Server, Snapshot};
-#[cfg(feature = "multipart")]
-pub use web::multipart;
 #[cfg(feature = "cookies")]
 pub use web::cookies;
+#[cfg(feature = "multipart")]
+pub use web::multipart;
 #[cfg(feature = "sessions")]
 pub use web::sessions;
 #[cfg(feature = "websocket")]

@@ -97,11 +97,11 @@ mod routing;
 mod schedules;
 /// Files as response bodies: whole, to slow readers, and truncated while they are sent.
 mod sending_files;
-/// Signals that shut servers down.
-mod signals;
 /// Sessions in stores and in cookies.
 #[cfg(feature = "sessions")]
 mod sessions;
+/// Signals that shut servers down.
+mod signals;
 /// Server-sent events, and how they end.
 mod sse;
 /// Request bodies that handlers read while they arrive.

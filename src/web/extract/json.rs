@@ -3,8 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use super::{FromRequest, OptionalFromRequest, Rejection, RejectionKind, RequestContext};
 use super::parse_error::missing_field;
+use super::{FromRequest, OptionalFromRequest, Rejection, RejectionKind, RequestContext};
 use super::{has_empty_body, take_unless, unsupported_content_type};
 use crate::message::headers::media_type::MediaType;
 use crate::web::Json;
@@ -68,17 +68,15 @@ fn locate<T: DeserializeOwned>(json: &[u8], error: &serde_json::Error) -> (Strin
         "." | "?" => ("", ""),
         path => (path.trim_end_matches(".?"), "."),
     };
-    let missing = missing.and_then(|rest| rest.split_once('`'));
+    let missing = missing_field(&error);
     let name = match missing {
-        Some((name, _)) => format!("{path}{dot}{name}"),
+        Some(name) => format!("{path}{dot}{name}"),
         None => path.to_owned(),
     };
     // A name in the path may be a map key that the client has chosen.
     let shown = name.escape_debug();
     let reason = match missing {
         Some(_) => format!("{shown} is missing"),
-    match missing_field(&error) {
-        Some(name) => format!("{path}{dot}{name} is missing"),
         None if path.is_empty() => error,
         None => format!("{shown}: {error}"),
     };

@@ -31,10 +31,10 @@ pub use self::extension::Extension;
 pub use self::optional::OptionalFromRequest;
 pub(crate) use self::optional::take_unless;
 pub use self::parameters::Parameters;
+pub(crate) use self::parse_error::ParseError;
 pub use self::rejection::{Rejection, RejectionKind};
 #[cfg(feature = "typed-header")]
 pub use self::typed_header::TypedHeader;
-pub(crate) use self::parse_error::ParseError;
 #[cfg(feature = "multipart")]
 pub(crate) use self::urlencoded::parse as parse_form;
 use crate::message::headers::media_type::MediaType;

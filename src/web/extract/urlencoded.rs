@@ -16,10 +16,9 @@ pub(crate) fn parse<T: DeserializeOwned>(input: &[u8]) -> Result<T, ParseError> 
         let (path, error) = (error.path().to_string(), error.into_inner().to_string());
         let (name, message) = match path.as_str() {
             // The error is about the whole input, or has no path.
-            "." | "?" => (missing(&error), error.clone()),
             "." | "?" => match missing_field(&error) {
-                Some(name) => format!("{name:?} is missing"),
-                None => error.clone(),
+                Some(name) => (Some(name), format!("{name:?} is missing")),
+                None => (None, error.clone()),
             },
             name if error == "unsupported value" && is_repeated(name, input) => {
                 (Some(name), format!("{name:?} occurs more than once"))
@@ -40,11 +39,6 @@ pub(crate) fn parse<T: DeserializeOwned>(input: &[u8]) -> Result<T, ParseError> 
             None => ParseError::Client(message),
         }
     })
-}
-
-/// The name of the value that this error calls missing.
-fn missing(error: &str) -> Option<&str> {
-    error.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
 /// Whether the error says that a type is never parsed from text. All values of a form are text, so

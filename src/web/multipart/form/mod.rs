@@ -143,7 +143,9 @@ fn push_pair(name: &str, value: &str, text: &mut String) {
 
 fn describe<T>(error: ParseError) -> MultipartError {
     match error {
-        ParseError::Client(reason) => MultipartError::Field(format!("invalid form: {reason}")),
+        ParseError::Client(reason) | ParseError::Named { reason, .. } => {
+            MultipartError::Field(format!("invalid form: {reason}"))
+        }
         ParseError::Program(reason) => {
             let argument = std::any::type_name::<T>();
             let reason = format!("a form never fits {argument}: {reason}");
