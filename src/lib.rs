@@ -62,6 +62,7 @@
 //!   signal-hook.
 //! * `sessions`: [`sessions`], with `signed-cookies` and serde_json.
 //! * `tls`: TLS with rustls and ring.
+//! * `tracing`: a [layer](layers) with spans of requests, for example for OpenTelemetry, with tracing.
 //! * `aws-lc-rs`: TLS with rustls and AWS-LC, which needs a C compiler and some minutes to build.
 //!   Without `tls`, ring is not built. Items marked `_tls` need `tls` or `aws-lc-rs`.
 //! * `inspect`: [`services::inspect`], a service that shows what a client sent, with base64, sha2, time

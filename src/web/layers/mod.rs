@@ -35,6 +35,8 @@ mod max_body;
 mod password_hashes;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
+#[cfg(feature = "tracing")]
+mod trace;
 
 #[cfg(feature = "inspect")]
 pub(crate) use self::basic_auth::credentials;
@@ -55,6 +57,8 @@ pub use self::password_hashes::{PasswordFileError, PasswordHashes, TooManyVerifi
 pub use self::rate_limit::RateLimit;
 pub use self::security_headers::SecurityHeaders;
 pub use self::timeout::{Deadline, Timeout, TooLate};
+#[cfg(feature = "tracing")]
+pub use self::trace::Trace;
 
 /// Whether the whole body is in memory.
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]

@@ -18,6 +18,8 @@ mod replaced_bodies;
 mod security_headers;
 mod server_responses;
 mod timeout;
+#[cfg(feature = "tracing")]
+mod trace;
 
 use httpool::http::request::Builder;
 use httpool::http::{self, HeaderMap};
