@@ -45,6 +45,8 @@ mod http2;
 mod inspect;
 /// Faults that the inspector causes: the client sees exactly the defect, and the server none.
 mod inspect_faults;
+/// JSON lines and attachments, from iterators, files and other threads.
+mod json_lines;
 /// Connection reuse.
 mod keep_alive;
 /// Responses that come later than their handlers return.
