@@ -177,7 +177,7 @@ fn layer_maps_the_rejections_of_all_routes() {
     let response = client.get("/books/x").expect_status(404);
     assert!(response.text().starts_with("own: invalid path: \"x\""));
     let response = client.get("/query?age=7").expect_status(400);
-    assert_eq!(response.text(), "own: invalid query: missing field `name`");
+    assert_eq!(response.text(), "own: invalid query: \"name\" is missing");
     // Other errors stay.
     let response = client.get("/conflict").expect_status(409);
     assert_eq!(response.text(), "409 Conflict\n");

@@ -143,7 +143,7 @@ fn errors_name_the_field() {
         "the form is encoded in \"windows-1252\", but only UTF-8 is supported",
     );
     let (_, response) = post(&Router::new().post("/", describe), &[text("tags", "a")]);
-    let expected = "422 Unprocessable Entity: invalid form: missing field `title`\n";
+    let expected = "422 Unprocessable Entity: invalid form: \"title\" is missing\n";
     assert_eq!(response, expected);
 }
 
@@ -169,8 +169,8 @@ fn a_missing_file_is_named() {
         let expected = format!("422 Unprocessable Entity: invalid form: {expected}\n");
         assert_eq!(post(&router, parts), (422, expected));
     };
-    check(&[], "missing field `photo`");
-    check(&[file("photo", "", "")], "missing field `photo`");
+    check(&[], "\"photo\" is missing");
+    check(&[file("photo", "", "")], "\"photo\" is missing");
     check(
         &[file("photo", "a", "1"), text("other", "1")],
         "\"other\": unknown field `other`, expected `photo`",
