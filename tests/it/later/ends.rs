@@ -8,7 +8,7 @@ use httpool::http2::ErrorCode;
 use httpool::{IntoResponse, Later, Layered, Next, Request, Upgrade};
 
 use super::{Desk, serve};
-use crate::support::{Gate, Http2Client, SOON, TestServer, Transport, request};
+use crate::support::{Gate, Http2Client, SOON, TestServer, Transport, eventually, request};
 
 #[test]
 fn later_response_may_come_later_again() {
@@ -184,6 +184,10 @@ fn memory_of_waiting_requests_is_bounded() {
     let mut first = server.connect();
     first.send(&big);
     let responder = desk.next();
+    // The handler returns before its request is counted.
+    eventually("the first request waits", || {
+        server.handle().snapshot().buffered > 3000
+    });
     let mut second = server.connect();
     second.send(&big);
     second.expect_status(503);
