@@ -121,7 +121,8 @@ impl Builder {
     }
 
     /// Sets the largest request body in bytes. A larger one gets a 413 before it is read. A body
-    /// that its handler [streams](crate::BodyMode::Streaming) has its own limit. A body over
+    /// that its handler [streams](crate::BodyMode::Streaming) has its own limit, and the layer
+    /// [`MaxBody`](crate::layers::MaxBody) sets another one for a part of the routes. A body over
     /// [`max_buffered_memory`](Self::max_buffered_memory) is also too large, because it can't be
     /// buffered, unless it arrives in one piece with its head. Default:
     /// [`MAX_BODY`](crate::defaults::MAX_BODY).

@@ -73,6 +73,8 @@ fn functions_take_the_whole_path() {
         ("/elsewhere", "none"),
     ] {
         assert_eq!(client.get(target).send().text(), path, "{target}");
+        let is_listed = router().routes().any(|route| route.path() == path);
+        assert_eq!(is_listed, path != "none", "{path}");
     }
 }
 

@@ -129,6 +129,25 @@ fn any_handler_can_be_nested() {
 }
 
 #[test]
+fn any_handler_can_be_the_fallback() {
+    let router: Router = Router::new()
+        .get("/own", hello)
+        .fallback_handler(Show(BodyMode::BufferedUpTo { most: 20 }));
+    let server = TestServer::spawn(|builder| builder.max_body(10), router);
+    for protocol in Protocol::BOTH {
+        let send = |target, body: &[u8]| {
+            let response = protocol.send(&server, ("PUT", target), &[], body);
+            (response.status, response.text())
+        };
+        let body = "x".repeat(20);
+        let text = format!("PUT /a/b {body}");
+        assert_eq!(send("/a/b", body.as_bytes()), (200, text), "{protocol:?}");
+        assert_eq!(send("/a/b", &[b'x'; 21]).0, 413, "{protocol:?}");
+        assert_eq!(send("/own", b"").0, 405, "{protocol:?}");
+    }
+}
+
+#[test]
 fn nested_handler_is_checked_before_the_start() {
     let router: Router = Router::new().nest_handler("/show", Show(BodyMode::HeadOnly));
     let error = router.check().expect_err("the handler is rejected");

@@ -135,6 +135,27 @@ fn only_workers_ask_handlers_for_the_mode_of_a_body() {
 }
 
 #[test]
+fn a_body_that_arrived_before_the_question_has_the_limit_of_its_mode() {
+    let now = later();
+    for (most, is_ended) in [(5, true), (5, false), (4, true), (4, false)] {
+        let mut rig = Rig::new(now, Echo(BodyMode::BufferedUpTo { most }));
+        rig.send_request(1, "POST", false);
+        rig.send_data(1, b"hello", is_ended);
+        let result = rig.drive_with(WakeReason::Ready, Admission::Protocol, now);
+        assert!(matches!(result, DriveResult::Requeue), "{result:?}");
+        rig.run(WakeReason::Ready, now);
+        if most == 5 && !is_ended {
+            rig.send_data(1, b"", true);
+            rig.run(WakeReason::Ready, now);
+        }
+        let frames = rig.frames();
+        let echoed = response(1, b"hello");
+        assert_eq!(frames == echoed, most == 5, "{most} {is_ended} {frames:?}");
+        assert!(matches!(frames[0], Seen::Headers(1, _)), "{frames:?}");
+    }
+}
+
+#[test]
 fn a_request_that_was_reset_waits_for_no_worker() {
     let now = later();
     let mut rig = Rig::new(now, |_: Request| "yes");

@@ -94,6 +94,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             };
         }
         if route.is_none()
+            && self.any_final_slash == FinalSlash::Redirect
             && let Some(found) = self.find_other_slash(request.method(), path)
         {
             return found;

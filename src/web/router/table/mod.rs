@@ -50,7 +50,8 @@ use crate::web::layer::Layers;
 ///
 /// `/users/{id}` has a parameter for one segment. `/files/{*path}` has a parameter for the rest of
 /// a path, which must not be empty. Literal segments take precedence over parameters. `/users` and
-/// `/users/` are different paths. A segment must not begin with `:` or `*`, the parameter syntax of
+/// `/users/` are different paths, and [`redirect_final_slash`](Self::redirect_final_slash) redirects
+/// from one to the other. A segment must not begin with `:` or `*`, the parameter syntax of
 /// other routers: it would be literal text that no request asks for.
 ///
 /// Percent-encoding makes no difference: `/%63af%c3%a9` matches the route `/café`. Parameters are
@@ -67,7 +68,8 @@ use crate::web::layer::Layers;
 ///
 /// The function for GET also responds to HEAD, and the server omits the content. OPTIONS returns
 /// the methods of a path, unless the path has a function for OPTIONS. `OPTIONS *` gets 204. All
-/// other methods that a path does not have get 405 with `Allow`.
+/// other methods that a path does not have get 405 with `Allow`, or the response of a
+/// [function of yours](Self::method_not_allowed).
 ///
 /// # Layers
 ///
@@ -97,6 +99,8 @@ pub struct Router<S = ()> {
     /// The function for methods that a route does not have.
     method_not_allowed: Option<Endpoint<S>>,
     final_slash: FinalSlash,
+    /// Whether any route redirects, so that other requests need not be looked up twice.
+    any_final_slash: FinalSlash,
     layers: Layers,
 }
 
@@ -138,6 +142,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             fallback: None,
             method_not_allowed: None,
             final_slash: FinalSlash::default(),
+            any_final_slash: FinalSlash::default(),
             layers: Layers::default(),
         }
     }
@@ -282,9 +287,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[must_use]
     #[track_caller]
     pub fn nest_handler(self, path: &str, handler: impl Handler) -> Self {
-        let mut router = Self::new();
-        router.fallback = Some(Endpoint::of_handler(handler));
-        self.nest(path, router)
+        self.nest(path, Self::new().fallback_handler(handler))
     }
 
     /// Adds the routes of another router with its layers. Use it for functions that share a layer
@@ -350,6 +353,23 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
+    /// Sets the handler for requests that no route matches, like [`fallback`](Self::fallback). The
+    /// handler chooses how each body is received.
+    ///
+    /// ```
+    /// use httpool::testing::Client;
+    /// use httpool::{Layered, Request, Router};
+    ///
+    /// let older = Layered::new(|request: Request| format!("the older {}", request.uri()));
+    /// let router: Router = Router::new().get("/", || "home").fallback_handler(older);
+    /// assert_eq!(Client::new(router).get("/prices").send().text(), "the older /prices");
+    /// ```
+    #[must_use]
+    pub fn fallback_handler(mut self, handler: impl Handler) -> Self {
+        self.fallback = Some(Endpoint::of_handler(handler));
+        self
+    }
+
     /// Sets the function for requests to a path of this router with a method that the path does not
     /// have. It replaces the built-in 405.
     ///
@@ -408,6 +428,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     #[must_use]
     pub fn redirect_final_slash(mut self) -> Self {
         self.final_slash = FinalSlash::Redirect;
+        self.any_final_slash = FinalSlash::Redirect;
         self
     }
 
@@ -487,6 +508,7 @@ impl<S: Send + Sync + 'static> Router<S> {
             fallback: self.fallback.map(|fallback| fallback.bind(&state)),
             method_not_allowed: (self.method_not_allowed).map(|function| function.bind(&state)),
             final_slash: self.final_slash,
+            any_final_slash: self.any_final_slash,
             layers: self.layers,
         }
     }
@@ -494,6 +516,7 @@ impl<S: Send + Sync + 'static> Router<S> {
     /// Adds the routes, nested routers and fallback of another router, with its layers.
     #[track_caller]
     fn absorb(&mut self, router: Self, under: &str, is_nested: bool) {
+        self.any_final_slash = self.any_final_slash.or(router.any_final_slash);
         // Without layers and a fallback, a nested router is the same as its routes.
         let is_kept = is_nested && !(router.fallback.is_none() && router.layers.is_empty());
         let index = is_kept.then(|| {
