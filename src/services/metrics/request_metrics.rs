@@ -59,7 +59,8 @@ const NO_ROUTE: &str = "none";
 ///
 /// Numbers and durations are also counted by `route`, the [path of the route](crate::MatchedPath).
 /// Its values are the paths of the router's routes, and `none` for requests that no route matches,
-/// so clients can't create labels. A route appears with its first request, and so does each method.
+/// so clients can't create labels. A route appears with its first request, and so does each of its
+/// methods; with [`with_routes`](Self::with_routes), they begin at zero.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -96,10 +97,20 @@ pub(crate) struct Counts {
 /// Requests by method and status class.
 type MethodCounts = [[u64; CLASSES.len()]; METHODS.len() + 1];
 
+/// Whether a method is listed for a route.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Listing {
+    #[default]
+    Hidden,
+    Shown,
+}
+
 /// The requests of a route.
 #[derive(Debug, Clone, Default)]
 struct RouteCounts {
     requests: MethodCounts,
+    /// Without this, each route would have series for methods that it does not have.
+    methods: [Listing; METHODS.len() + 1],
     durations: Histogram<{ DURATIONS.len() }>,
 }
 
@@ -133,6 +144,33 @@ impl RequestMetrics {
         Self(Sharded::new())
     }
 
+    /// Lets these routes and their methods begin at zero, before their first request. A series that
+    /// begins with its first request hides that one from `rate()`.
+    ///
+    /// ```
+    /// use httpool::Router;
+    /// use httpool::services::RequestMetrics;
+    ///
+    /// let router: Router = Router::new().get("/users/{id}", || "a user");
+    /// let metrics = RequestMetrics::new().with_routes(router.routes());
+    /// ```
+    #[cfg(feature = "router")]
+    #[must_use]
+    pub fn with_routes<'r>(
+        self,
+        routes: impl IntoIterator<Item = crate::web::router::RouteInfo<'r>>,
+    ) -> Self {
+        let mut counts = self.0.of(0);
+        for route in routes {
+            let known = counts.route(Some(route.matched_path()));
+            for method in route.methods() {
+                known.methods[index_of(method.as_str())] = Listing::Shown;
+            }
+        }
+        drop(counts);
+        self
+    }
+
     /// The sum over all workers. Every reason for a rejection is present, even with a count of zero:
     /// a series that begins with its first occurrence hides that one from `rate()`.
     pub(crate) fn counts(&self) -> Counts {
@@ -154,6 +192,7 @@ impl Observer for RequestMetrics {
         counts.requests[method][class] += 1;
         let route = counts.route(record.matched_path());
         route.requests[method][class] += 1;
+        route.methods[method] = Listing::Shown;
         route.durations.add(&DURATIONS, duration);
         counts.versions[version_index(record.version())] += 1;
         counts.durations.add(&DURATIONS, duration);
@@ -187,14 +226,13 @@ impl Counts {
         })
     }
 
-    /// Number of requests by route, method and status class. Methods that a route did not receive
-    /// are left out.
+    /// Number of requests by route, method and status class.
     pub(crate) fn requests_by_route(&self) -> impl Iterator<Item = ([(&str, &str); 3], u64)> {
         self.routes().flat_map(|(route, counts)| {
             let methods = METHODS.into_iter().chain([OTHER]);
-            let received = methods.zip(&counts.requests);
-            let received = received.filter(|(_, counts)| counts.iter().any(|count| *count > 0));
-            received.flat_map(move |(method, counts)| {
+            let methods = methods.zip(&counts.requests).zip(&counts.methods);
+            let shown = methods.filter(|(_, listing)| **listing == Listing::Shown);
+            shown.flat_map(move |((method, counts), _)| {
                 CLASSES.into_iter().zip(counts).map(move |(class, count)| {
                     let labels = [("route", route), ("method", method), ("status", class)];
                     (labels, *count)
@@ -286,6 +324,11 @@ impl Counts {
 impl RouteCounts {
     fn add(&mut self, other: &Self) {
         add_requests(&mut self.requests, &other.requests);
+        for (mine, listing) in self.methods.iter_mut().zip(other.methods) {
+            if listing == Listing::Shown {
+                *mine = listing;
+            }
+        }
         self.durations.merge(&other.durations);
     }
 }
@@ -338,6 +381,13 @@ fn method_index(request_line: &[u8]) -> usize {
         rest.is_some_and(|rest| rest.starts_with(b" "))
     };
     METHODS.iter().position(is_method).unwrap_or(METHODS.len())
+}
+
+/// The index of a method of a route.
+#[cfg(feature = "router")]
+fn index_of(method: &str) -> usize {
+    let index = METHODS.iter().position(|name| *name == method);
+    index.unwrap_or(METHODS.len())
 }
 
 fn version_index(version: Option<Version>) -> usize {

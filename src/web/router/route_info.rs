@@ -61,6 +61,11 @@ impl<'r> RouteInfo<'r> {
         self.path.as_str()
     }
 
+    #[cfg(feature = "metrics")]
+    pub(crate) fn matched_path(&self) -> &'r MatchedPath {
+        self.path
+    }
+
     /// The names of the path's parameters, in the order of the path.
     ///
     /// ```

@@ -169,7 +169,7 @@ fn layer_that_changes_the_target_changes_the_path() {
 
 #[test]
 fn metrics_count_by_route_and_clients_add_none() {
-    let metrics = Arc::new(RequestMetrics::new());
+    let metrics = Arc::new(RequestMetrics::new().with_routes(router().routes()));
     let observer = Arc::clone(&metrics);
     let server = TestServer::spawn(|builder| builder.observer(observer), router());
     for number in 0..5 {
@@ -183,6 +183,7 @@ fn metrics_count_by_route_and_clients_add_none() {
     for line in [
         r#"httpool_requests_by_route_total{route="/users/{id}",method="GET",status="2xx"} 10"#,
         r#"httpool_requests_by_route_total{route="/users/{id}",method="GET",status="5xx"} 0"#,
+        r#"httpool_requests_by_route_total{route="/users/{id}",method="POST",status="2xx"} 0"#,
         r#"httpool_requests_by_route_total{route="none",method="GET",status="2xx"} 10"#,
         r#"httpool_request_duration_by_route_seconds_count{route="/users/{id}"} 10"#,
         r#"httpool_request_duration_by_route_seconds_count{route="none"} 10"#,
@@ -190,6 +191,8 @@ fn metrics_count_by_route_and_clients_add_none() {
         assert!(text.lines().any(|other| other == line), "{line}\n{text}");
     }
     assert!(!text.contains("unknown-"), "{text}");
+    let deletes = r#"route="/users/{id}",method="DELETE""#;
+    assert!(!text.contains(deletes), "{text}");
 }
 
 /// An output that the test can read.

@@ -375,7 +375,8 @@ impl<S: Send + Sync + 'static> Router<S> {
     ///
     /// If the status of the response is 405, the router adds `Allow`. OPTIONS keeps its built-in
     /// response. The routes of nested and merged routers have the function of their own router, or
-    /// else that of the router around it.
+    /// else that of the router around it. A [`Path`](crate::web::extract::Path) argument must fit
+    /// all these routes; otherwise the server does not start.
     ///
     /// ```
     /// use httpool::http::{Method, StatusCode};
