@@ -19,11 +19,10 @@ use crate::sync;
 
 /// Room for one receive. Nearly every head fits, so that a request takes one call. Larger bodies are
 /// received directly into their own memory.
-const INPUT_ROOM: usize = 16 * 1024;
+pub(super) const INPUT_ROOM: usize = 16 * 1024;
 
-/// Room for one receive of many frames: 64 KiB of content, with the frame headers. A frame with 16 KiB
-/// of content does not fit into the usual room.
-#[cfg(feature = "http2")]
+/// Room for one receive of a large body that is streamed, or of many frames: 64 KiB of content, with
+/// the frame headers. A frame with 16 KiB of content does not fit into the usual room.
 const LARGE_INPUT_ROOM: usize = 66 * 1024;
 
 /// The buffers of a worker. A connection uses them while the worker drives it, so that a parked
@@ -194,8 +193,7 @@ impl WorkerBuffers {
         self.now
     }
 
-    /// Makes the input large, because more has arrived than fits.
-    #[cfg(feature = "http2")]
+    /// Makes the input large, because more has arrived than fits, or will.
     pub(super) fn enlarge_input(&mut self) {
         if self.input.capacity() >= LARGE_INPUT_ROOM {
             return;
@@ -218,7 +216,6 @@ impl WorkerBuffers {
             self.other_input = Input::with_capacity(INPUT_ROOM);
         }
         mem::swap(&mut self.input, &mut self.other_input);
-        #[cfg(feature = "http2")]
         if self.other_input.capacity() == LARGE_INPUT_ROOM {
             return self.other_input.clear();
         }

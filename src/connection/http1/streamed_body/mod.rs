@@ -19,6 +19,7 @@ use crate::connection::config::Config;
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::deadlines::part_deadline;
 use crate::connection::phase::PhaseCell;
+use crate::connection::worker_buffers::INPUT_ROOM;
 use crate::connection::{CloseReason, DriveResult, Phase, Service, WakeReason, WorkerBuffers};
 use crate::http1::{BodyDecoder, CONTINUE, Expectation, Input, Persistence};
 use crate::message::body::{self, BodySource};
@@ -108,6 +109,12 @@ impl Http1 {
         let Some(decoder) = self.decoder.stream(&mut buffers.request) else {
             return Ok(None);
         };
+        if decoder
+            .length()
+            .is_none_or(|length| length > INPUT_ROOM as u64)
+        {
+            buffers.enlarge_input();
+        }
         let mut failure = None;
         self.respond(io, buffers, service, |_, io, transaction, buffers| {
             let channel = BodyChannel::open(io, decoder, buffers, service);
