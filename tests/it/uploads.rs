@@ -48,6 +48,7 @@ in_every_framing! {
     forms_arrive_whole_and_in_pieces,
     large_files_are_saved_unchanged,
     slow_uploads_get_408_and_leave_nothing,
+    slow_forms_get_408,
     cut_uploads_leave_nothing,
     limits_get_413,
     ten_thousand_parts_get_413,
@@ -183,6 +184,17 @@ fn slow_uploads_get_408_and_leave_nothing(framing: Framing) {
     upload.send(&half());
     upload.expect(408);
     saving.expect_failure(500);
+}
+
+fn slow_forms_get_408(framing: Framing) {
+    let server = spawn(
+        |builder| builder.body_timeout(SOON),
+        Router::new().post("/", describe),
+    );
+    let mut upload = Upload::begin(&server, framing, 1_000_000);
+    upload.send(&half());
+    let response = upload.expect(408);
+    assert!(response.contains("took too long"), "{response}");
 }
 
 fn cut_uploads_leave_nothing(framing: Framing) {
