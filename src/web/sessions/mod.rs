@@ -30,6 +30,7 @@ mod error;
 mod memory;
 mod payload;
 mod session;
+mod state;
 mod store;
 
 use std::fmt;

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use cookie::Cookie;
-use cookie::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::payload::{Payload, moment, now};
-use super::store::ClientId;
-use super::{Backend, SessionError, Settings};
+use super::payload::now;
+use super::state::{Change, CookieChange, State};
+use super::{SessionError, Settings};
 use crate::message::{IntoResponse, Request, Response};
 use crate::sync::ignore_poison;
 use crate::web::cookies::Cookies;
@@ -82,30 +80,6 @@ pub(super) struct Shared {
     state: Mutex<Option<State>>,
 }
 
-/// A session that was loaded.
-struct State {
-    payload: Payload,
-    /// The session that the client has.
-    client: Option<ClientSession>,
-    /// A session in the store that must not be used again.
-    discarded: Option<ClientId>,
-    change: Change,
-}
-
-/// How the backend knows the session of a client.
-enum ClientSession {
-    InStore(ClientId),
-    InCookie,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Change {
-    None,
-    Changed,
-    /// The client must forget its session, unless there are new values.
-    Destroyed,
-}
-
 impl Session {
     pub(super) fn new(shared: Shared) -> Self {
         Self(Arc::new(shared))
@@ -151,8 +125,8 @@ impl Session {
     pub fn insert(&self, name: &str, value: impl Serialize) -> Result<(), SessionError> {
         let value = serde_json::to_value(value).map_err(|source| value_error(name, source))?;
         self.with(|state| {
-            let old = state.payload.values.insert(name.to_owned(), value);
-            if old.as_ref() != state.payload.values.get(name) {
+            if state.payload.values.get(name) != Some(&value) {
+                state.payload.values.insert(name.to_owned(), value);
                 state.change = Change::Changed;
             }
         })
@@ -190,10 +164,7 @@ impl Session {
     ///
     /// If the store fails.
     pub fn renew(&self) -> Result<(), SessionError> {
-        self.with(|state| {
-            state.discard();
-            state.payload.created = now();
-        })
+        self.with(|state| state.renew(now()))
     }
 
     /// Ends the session: its values are gone, the store removes it, and the client's cookie is removed.
@@ -203,11 +174,7 @@ impl Session {
     ///
     /// If the store fails.
     pub fn destroy(&self) -> Result<(), SessionError> {
-        self.with(|state| {
-            state.discard();
-            state.payload = Payload::new(now());
-            state.change = Change::Destroyed;
-        })
+        self.with(|state| state.destroy(now()))
     }
 
     /// Uses the session, after loading it if that has not happened.
@@ -252,125 +219,6 @@ impl Shared {
             cookies,
             state: Mutex::new(None),
         }
-    }
-}
-
-impl State {
-    fn new(now: u64) -> Self {
-        Self {
-            payload: Payload::new(now),
-            client: None,
-            discarded: None,
-            change: Change::None,
-        }
-    }
-
-    /// Lets the session begin again under another id.
-    fn discard(&mut self) {
-        match self.client.take() {
-            Some(ClientSession::InStore(id)) => self.discarded = Some(id),
-            Some(ClientSession::InCookie) => {}
-            None => return,
-        }
-        self.change = Change::Changed;
-    }
-}
-
-/// What a response does with the cookie.
-enum CookieChange {
-    None,
-    Set(Cookie<'static>),
-    Remove(Cookie<'static>),
-}
-
-impl Settings {
-    /// The session of the client with these cookies, or a new one.
-    fn load(&self, cookies: &Cookies, now: u64) -> Result<State, SessionError> {
-        let name = self.cookie.name();
-        let found = match &self.backend {
-            Backend::Store(store) => match cookies.find(name, ClientId::parse) {
-                Some(id) => {
-                    let data = store.load(&id.hashed()).map_err(SessionError::Store)?;
-                    data.map(|data| (data, ClientSession::InStore(id)))
-                }
-                None => None,
-            },
-            Backend::Encrypted(key) => {
-                let data = cookies.get_private(name, key);
-                data.map(|data| (data, ClientSession::InCookie))
-            }
-            Backend::Signed(key) => {
-                let data = cookies.get_signed(name, key);
-                data.map(|data| (data, ClientSession::InCookie))
-            }
-        };
-        let session = found.and_then(|(data, client)| {
-            let payload = Payload::decode(&data)?;
-            (self.ends(&payload) > now).then_some((payload, client))
-        });
-        Ok(match session {
-            Some((payload, client)) => State {
-                payload,
-                client: Some(client),
-                ..State::new(now)
-            },
-            None => State::new(now),
-        })
-    }
-
-    fn save(&self, mut state: State, now: u64) -> Result<CookieChange, SessionError> {
-        if let (Backend::Store(store), Some(id)) = (&self.backend, state.discarded.take()) {
-            store.destroy(&id.hashed()).map_err(SessionError::Store)?;
-        }
-        if state.client.is_none() && state.payload.values.is_empty() {
-            return Ok(match state.change {
-                Change::None => CookieChange::None,
-                Change::Changed | Change::Destroyed => CookieChange::Remove(self.cookie.clone()),
-            });
-        }
-        if state.change == Change::None && !self.is_use_due(&state.payload, now) {
-            return Ok(CookieChange::None);
-        }
-        state.payload.used = now;
-        self.write(&state, now)
-    }
-
-    /// Whether the last use that the backend knows is so long ago that this one has to be noted.
-    fn is_use_due(&self, payload: &Payload, now: u64) -> bool {
-        now.saturating_sub(payload.used) > self.idle_timeout.as_secs() / 10
-    }
-
-    fn write(&self, state: &State, now: u64) -> Result<CookieChange, SessionError> {
-        let (data, ends) = (state.payload.encode(), self.ends(&state.payload));
-        let name = self.cookie.name();
-        let value = match (&self.backend, &state.client) {
-            (Backend::Store(store), Some(ClientSession::InStore(id))) => {
-                let saved = store.save(&id.hashed(), &data, moment(ends));
-                saved.map_err(SessionError::Store)?;
-                return Ok(CookieChange::None);
-            }
-            (Backend::Store(store), _) => {
-                let id = ClientId::random();
-                let created = store.create(&id.hashed(), &data, moment(ends));
-                created.map_err(SessionError::Store)?;
-                id.as_str().to_owned()
-            }
-            (Backend::Encrypted(key), _) => key.encrypt(name, &data),
-            (Backend::Signed(key), _) => key.sign(name, &data),
-        };
-        let mut cookie = self.cookie.clone();
-        cookie.set_value(value);
-        let left = (state
-            .payload
-            .created
-            .saturating_add(self.lifetime.as_secs()))
-        .saturating_sub(now);
-        cookie.set_max_age(Duration::seconds(i64::try_from(left).unwrap_or(i64::MAX)));
-        Ok(CookieChange::Set(cookie))
-    }
-
-    fn ends(&self, payload: &Payload) -> u64 {
-        payload.ends(self.idle_timeout, self.lifetime)
     }
 }
 
