@@ -235,6 +235,29 @@ fn unused_session_does_not_ask_the_store() {
 }
 
 #[test]
+fn shared_caches_do_not_keep_responses_of_sessions() {
+    let public = |session: Session| -> Result<_, SessionError> {
+        let visits: Option<u32> = session.get("visits")?;
+        Ok(([("cache-control", "max-age=60")], format!("{visits:?}")))
+    };
+    let router = router(Sessions::new(MemoryStore::new())).get("/public", public);
+    let server = TestServer::spawn(|builder| builder, router);
+    for mut visitor in Visitor::of_both_protocols(&server) {
+        let headers = |visitor: &mut Visitor, target| {
+            let response = visitor.get(target);
+            ["cache-control", "vary"].map(|name| response.header(name).map(str::to_owned))
+        };
+        for target in ["/peek", "/count", "/destroy"] {
+            let expected = [Some("private".into()), Some("cookie".into())];
+            assert_eq!(headers(&mut visitor, target), expected, "{target}");
+        }
+        let expected = [Some("max-age=60".into()), Some("cookie".into())];
+        assert_eq!(headers(&mut visitor, "/public"), expected);
+        assert_eq!(headers(&mut visitor, "/unused"), [None, None]);
+    }
+}
+
+#[test]
 fn session_is_saved_when_a_later_response_has_come() {
     let later = |session: Session| -> Result<_, SessionError> {
         session.insert("visits", 7)?;

@@ -69,6 +69,9 @@ const LIFETIME: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// store. Changes are saved after the handler has returned, before the response is sent; for a
 /// [`Later`], when the response has come. Changes while a body is streamed are not saved.
 ///
+/// A response to a request that used its session is not for others: it gets `Vary: cookie`, and
+/// `Cache-Control: private` unless the handler has set this header.
+///
 /// If two requests of one session change it at the same time, the one that ends last wins. A session
 /// that one of them has destroyed stays destroyed.
 ///

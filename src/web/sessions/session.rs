@@ -3,12 +3,14 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::payload::now;
 use super::state::{Change, CookieChange, State};
 use super::{SessionError, Settings};
+use crate::message::headers::vary::vary;
 use crate::message::{IntoResponse, Request, Response};
 use crate::sync::ignore_poison;
 use crate::web::cookies::Cookies;
@@ -195,7 +197,7 @@ impl Session {
             return response;
         };
         let cookies = self.0.cookies.clone();
-        match self.0.settings.save(state, now()) {
+        let mut response = match self.0.settings.save(state, now()) {
             Ok(CookieChange::None) => response,
             Ok(CookieChange::Set(cookie)) => cookies.set(cookie).add_to(response),
             Ok(CookieChange::Remove(cookie)) => match cookies.get(cookie.name()) {
@@ -203,8 +205,18 @@ impl Session {
                 None => response,
             },
             Err(error) => error.into_response(),
-        }
+        };
+        keep_out_of_shared_caches(response.headers_mut());
+        response
     }
+}
+
+/// A cache between the server and its clients would send the page of one visitor, or their cookie, to
+/// others.
+fn keep_out_of_shared_caches(headers: &mut HeaderMap) {
+    vary(headers, "cookie");
+    let private = HeaderValue::from_static("private");
+    headers.entry(CACHE_CONTROL).or_insert(private);
 }
 
 fn value_error(name: &str, source: serde_json::Error) -> SessionError {
