@@ -2,9 +2,11 @@
 
 mod fields;
 mod headers;
+mod last_block;
 mod lines;
 mod names;
 mod pseudo;
+
 mod request_buffer;
 mod response;
 #[cfg(test)]
@@ -16,6 +18,7 @@ use std::ops::ControlFlow;
 
 use http::{Method, Uri, Version};
 
+use self::last_block::Learnt;
 use self::pseudo::{Protocol, Pseudo};
 use self::text::{Assembly, HostSource};
 use super::hpack::{Decoder, FIELD_OVERHEAD, Field};
@@ -106,30 +109,37 @@ pub fn decode_head(
     buffer: &mut RequestBuffer,
 ) -> Result<Result<Head, RequestError>, Error> {
     buffer.rest();
-    buffer.pseudo.clear();
-    buffer.lines.begin();
+    let learnt = buffer.last.find(decoder, block, max_header_size);
+    if learnt.is_none() {
+        buffer.pseudo.clear();
+        buffer.lines.begin();
+    }
     let mut assembly = Assembly {
         lines: &mut buffer.lines,
         pseudo: &mut buffer.pseudo,
-        first_line: None,
+        first_line: learnt.map(|learnt| learnt.first_line),
         most: max_header_size,
         count: 0,
-        host: HostSource::Header,
+        host: learnt.map_or(HostSource::Header, |learnt| learnt.host),
         known_host: &mut buffer.known_host,
         rejection: None,
     };
     let most = most_decoded(max_header_size);
     let mut broken = None;
-    let decoded = decoder.decode(block, &mut buffer.scratch, most, |field| {
-        match assembly.add(&field) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(rejection) => {
-                broken = Some(rejection);
-                ControlFlow::Break(())
+    let mut decoded = Ok(ControlFlow::Continue(()));
+    let mut ended = Ok(());
+    if learnt.is_none() {
+        decoded = decoder.decode(block, &mut buffer.scratch, most, |field| {
+            match assembly.add(&field) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(rejection) => {
+                    broken = Some(rejection);
+                    ControlFlow::Break(())
+                }
             }
-        }
-    });
-    let ended = assembly.end();
+        });
+        ended = assembly.end();
+    }
     assembly.write(&mut buffer.arena);
     buffer.head = buffer.arena.split().freeze();
     let (readable, host, first_line) = (
@@ -142,6 +152,10 @@ pub fn decode_head(
         ControlFlow::Break(()) => broken,
     };
     let head = read_head(buffer, first_line, host, readable, broken);
+    if learnt.is_none() && head.is_ok() {
+        let learnt = Learnt { first_line, host };
+        (buffer.last).remember(decoder, block, max_header_size, learnt);
+    }
     Ok(head.map_err(|rejection| {
         buffer.rejection = Some(rejection);
         rejection.error

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use bytes::{Bytes, BytesMut};
 
 use super::Rejection;
+use super::last_block::LastBlock;
 use super::lines::HeaderLines;
 use super::names::Names;
 use super::pseudo::{PseudoHeaders, UNKNOWN, malformed};
@@ -48,6 +49,7 @@ pub struct RequestBuffer {
     pub(super) names: Names,
     pub(super) known_host: KnownHost,
     pub(super) rejection: Option<Rejection>,
+    pub(super) last: LastBlock,
 }
 
 impl RequestBuffer {

@@ -1,5 +1,6 @@
 //! Tests of heads in both directions.
 
+mod last_block;
 mod limits;
 mod malformed;
 mod properties;

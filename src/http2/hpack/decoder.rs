@@ -61,6 +61,8 @@ pub struct Decoder {
     limit: u16,
     /// Whether the next block must begin with an update, because the limit is below the size.
     needs_update: bool,
+    /// 0 if the table has changed since [`set_mark`](Self::set_mark).
+    mark: u64,
 }
 
 impl Default for Decoder {
@@ -70,6 +72,7 @@ impl Default for Decoder {
             table: DynamicTable::new(INITIAL_TABLE_SIZE),
             limit: INITIAL_TABLE_SIZE,
             needs_update: false,
+            mark: 0,
         }
     }
 }
@@ -79,8 +82,19 @@ impl Decoder {
     /// SETTINGS_HEADER_TABLE_SIZE that announced it. If the table may be larger now, the next block
     /// must change that (RFC 9113 section 4.3.1).
     pub fn set_table_limit(&mut self, limit: u16) {
+        self.mark = 0;
         self.limit = limit;
         self.needs_update = self.table.max_size() > limit;
+    }
+
+    /// The mark, or 0 if the table has changed since it was set.
+    pub(in crate::http2) fn mark(&self) -> u64 {
+        self.mark
+    }
+
+    /// Sets a mark by which the table is recognized while it is the same.
+    pub(in crate::http2) fn set_mark(&mut self, mark: u64) {
+        self.mark = mark;
     }
 
     /// The bytes that the table has allocated.
@@ -132,6 +146,7 @@ impl Decoder {
             if block.rest.first().map(|first| Kind::of(*first)) != Some(Kind::SizeUpdate) {
                 break;
             }
+            self.mark = 0;
             let size = block.integer(5)?;
             let size = u16::try_from(size).ok().filter(|size| *size <= self.limit);
             self.table.set_max_size(size.ok_or(HpackError::TableSize)?);
@@ -174,6 +189,7 @@ impl Decoder {
             never_indexed: indexing == Indexing::Never,
         };
         if indexing == Indexing::Add {
+            self.mark = 0;
             self.table.insert(&field);
         }
         Ok(field)
