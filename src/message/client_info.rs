@@ -50,7 +50,7 @@ pub struct ClientInfo {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct More {
     route: ProxyRoute,
-    /// The settings of a client of HTTP/2. Shared by all requests of a connection.
+    /// The settings of a client of HTTP/2, if they are kept. Shared by all requests of a connection.
     #[cfg(feature = "http2")]
     settings: Option<Arc<[(u16, u32)]>>,
     /// Shared by all requests of a connection.
@@ -67,17 +67,27 @@ pub(crate) struct ProxyRoute {
     pub(crate) source: ClientSource,
 }
 
-/// The place of a request on its connection, and whether it was sent `100 Continue`, in the highest
-/// bit. The place is the request's number in HTTP/1.1 and the id of its stream in HTTP/2. Both have
-/// 31 bits.
+/// The place of a request on its connection: in HTTP/1.1 its number, in HTTP/2 half the id of its
+/// stream, which is odd. Both have 30 bits. The two highest bits say whether it is a stream, and whether
+/// the request was sent `100 Continue`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Place(u32);
 
 impl Place {
     const CONTINUED: u32 = 1 << 31;
+    #[cfg(feature = "http2")]
+    const STREAM: u32 = 1 << 30;
+    const NUMBER: u32 = (1 << 30) - 1;
 
-    fn get(self) -> Option<u32> {
-        Some(self.0 & !Self::CONTINUED).filter(|place| *place > 0)
+    fn number(self) -> Option<u32> {
+        let place = self.0 & !Self::CONTINUED;
+        (1..=Self::NUMBER).contains(&place).then_some(place)
+    }
+
+    #[cfg(feature = "http2")]
+    fn stream(self) -> Option<u32> {
+        let is_stream = self.0 & Self::STREAM != 0;
+        is_stream.then_some((self.0 & Self::NUMBER) << 1 | 1)
     }
 
     fn is_continued(self) -> bool {
@@ -109,8 +119,8 @@ impl ClientInfo {
     /// The information about the next request on a connection of HTTP/1.1.
     pub(crate) fn next_request(&mut self) -> Self {
         let place = self.place;
-        // The number starts again at 0 after 2^31 requests.
-        self.place = Place(place.0.wrapping_add(1) & !Place::CONTINUED);
+        // The number starts again at 0 after 2^30 requests.
+        self.place = Place(place.0.wrapping_add(1) & Place::NUMBER);
         Self {
             place: Place(self.place.0 | place.0 & Place::CONTINUED),
             ..self.clone()
@@ -132,7 +142,7 @@ impl ClientInfo {
     pub(crate) fn request_on(&mut self, stream: u32) -> Self {
         let place = mem::take(&mut self.place);
         Self {
-            place: Place(stream | place.0 & Place::CONTINUED),
+            place: Place(Place::STREAM | stream >> 1 | place.0 & Place::CONTINUED),
             ..self.clone()
         }
     }
@@ -233,11 +243,7 @@ impl ClientInfo {
     /// ```
     #[must_use]
     pub fn request_number(&self) -> Option<u32> {
-        #[cfg(feature = "http2")]
-        if self.http2_settings().is_some() {
-            return None;
-        }
-        self.place.get()
+        self.place.number()
     }
 
     /// The id of the request's stream, if it came over HTTP/2 (RFC 9113 section 5.1.1).
@@ -257,13 +263,13 @@ impl ClientInfo {
     #[cfg(feature = "http2")]
     #[must_use]
     pub fn stream_id(&self) -> Option<u32> {
-        self.http2_settings()?;
-        self.place.get()
+        self.place.stream()
     }
 
     /// The settings with which a client of HTTP/2 has opened the connection, as it sent them: each
     /// with its identifier and its value (RFC 9113 section 6.5.2). Settings that it has changed
-    /// later are not among them. `None` if the request came over HTTP/1.1.
+    /// later are not among them. `None` if the request came over HTTP/1.1, or if
+    /// [`Builder::client_settings`](crate::Builder::client_settings) does not ask for them.
     ///
     /// ```
     /// use httpool::{ClientInfo, Request};

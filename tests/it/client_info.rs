@@ -126,7 +126,7 @@ fn requests_of_http2_have_a_stream() {
         let settings = ClientInfo::of(&request).and_then(ClientInfo::http2_settings);
         format!("{} {settings:?}", place(&request))
     };
-    let server = TestServer::spawn(|builder| builder, handler);
+    let server = TestServer::spawn(|builder| builder.client_settings(true), handler);
     let mut client = Http2Client::connect_with(&server, &[(4, 70_000), (2, 0), (4, 80_000)]);
     let settings = "Some([(4, 70000), (2, 0), (4, 80000)])";
     let stream = client.get("/");

@@ -146,7 +146,7 @@ fn client_certificate_is_described() {
 
 #[test]
 fn http2_request_is_described() {
-    let server = server(|builder| builder);
+    let server = server(|builder| builder.client_settings(true));
     let mut client = Http2Client::connect_with(&server, &[(4, 70_000), (77, 1)]);
     let mut fields = request_fields("POST", "/x?a=b");
     fields.extend([("cookie", "a=1"), ("cookie", "b=2")]);

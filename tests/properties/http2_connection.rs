@@ -24,6 +24,7 @@ const CONFIG: MuxConfig = MuxConfig {
     connection_window: 70_000,
     max_header_size: 300,
     websockets: true,
+    client_settings: true,
 };
 
 /// More than a connection with these limits holds: the table, a header block, streams.

@@ -473,7 +473,9 @@ impl Args {
     /// A builder with the settings of HTTP/2.
     fn http2_builder(&self) -> Builder {
         let number = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
-        let mut builder = Server::builder().http2(self.http2 == Switch::On);
+        let mut builder = Server::builder()
+            .http2(self.http2 == Switch::On)
+            .client_settings(self.inspect);
         if let Some(streams) = self.max_streams {
             builder = builder.max_streams(number(streams));
         }

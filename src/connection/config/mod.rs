@@ -56,6 +56,9 @@ pub(crate) struct Config {
     /// Whether WebSockets can be opened over HTTP/2.
     #[cfg(feature = "http2")]
     pub(crate) websockets: bool,
+    /// Whether the settings of clients are kept.
+    #[cfg(feature = "http2")]
+    pub(crate) client_settings: bool,
     pub(crate) request_ids: bool,
     pub(crate) request_times: bool,
     pub(crate) server_timing: bool,
@@ -237,6 +240,8 @@ impl Default for Config {
             // Without the helper, a program may have WebSockets that know HTTP/1.1 only.
             #[cfg(feature = "http2")]
             websockets: cfg!(feature = "websocket"),
+            #[cfg(feature = "http2")]
+            client_settings: false,
             request_ids: false,
             request_times: false,
             server_timing: false,

@@ -106,6 +106,7 @@ impl Http2 {
             connection_window: config.connection_window,
             max_header_size: config.max_header_size,
             websockets: config.websockets,
+            client_settings: config.client_settings,
             ..MuxConfig::default()
         };
         let mut mux = Mux::new(config, buffers.write_queue.bytes());

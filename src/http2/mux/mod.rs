@@ -63,6 +63,9 @@ pub struct MuxConfig {
     pub max_header_size: usize,
     /// Whether a CONNECT may open a WebSocket (RFC 8441).
     pub websockets: bool,
+    /// Whether the client's first settings are kept for
+    /// [`take_first_settings`](Mux::take_first_settings).
+    pub client_settings: bool,
 }
 
 /// The windows are multiples of 16,384, because some clients send tiny frames to use up the rest.
@@ -75,6 +78,7 @@ impl Default for MuxConfig {
             connection_window: 16 << 20,
             max_header_size: 16 * 1024,
             websockets: false,
+            client_settings: false,
         }
     }
 }
@@ -246,7 +250,10 @@ impl<T: Default> Mux<T> {
             decoder: hpack::Decoder::default(),
             encoder: hpack::Encoder::default(),
             peer: PeerSettings::default(),
-            first_settings: FirstSettings::Missing,
+            first_settings: match config.client_settings {
+                true => FirstSettings::Missing,
+                false => FirstSettings::Taken,
+            },
             our_settings: OurSettingsState::Sent { since: None },
             streams: Streams::default(),
             reset_streams: ResetStreams::new(config.max_streams),
@@ -365,7 +372,8 @@ impl<T: Default> Mux<T> {
     }
 
     /// Takes the settings with which the client has opened the connection: identifiers and values as
-    /// sent. `None` before they have arrived, and after the first call that returns them.
+    /// sent. `None` before they have arrived, after the first call that returns them, and unless
+    /// [`MuxConfig::client_settings`] is set.
     pub fn take_first_settings(&mut self) -> Option<Arc<[(u16, u32)]>> {
         if !matches!(self.first_settings, FirstSettings::Received(_)) {
             return None;

@@ -118,9 +118,10 @@ impl Connection {
 
 #[cfg(feature = "http2")]
 fn http2(client_info: &ClientInfo) -> Option<Http2> {
-    let settings = client_info.http2_settings()?;
+    let stream = client_info.stream_id()?;
+    let settings = client_info.http2_settings().unwrap_or_default();
     Some(Http2 {
-        stream: client_info.stream_id()?,
+        stream,
         settings: settings
             .iter()
             .map(|(id, value)| Setting {
