@@ -11,7 +11,7 @@ use super::budget::Share;
 use super::checkout::Checkout;
 use super::deadlines::Deadlines;
 use super::state::State;
-use super::worker_buffers::LentBuffers;
+use super::worker_buffers::IoBuffers;
 use super::write_queue::{Backlog, FlushResult, WriteQueue};
 use super::{CloseReason, DriveResult, Service, WaitFor, WakeReason, WorkerBuffers};
 use crate::message::body::{Client as _, Presence};
@@ -28,7 +28,7 @@ pub(super) struct ConnectionIo {
     /// Output that was not sent when the connection was parked.
     pub(super) unsent: Option<Box<WriteQueue>>,
     /// Input and output of a lent connection.
-    pub(super) lent: Option<Box<LentBuffers>>,
+    pub(super) lent: Option<Box<IoBuffers>>,
     pub(super) state: State,
     /// Why the connection closes if it closes in order.
     pub(super) end: CloseReason,
@@ -116,7 +116,7 @@ impl ConnectionIo {
         service: &Service,
     ) -> io::Result<Option<DriveResult>> {
         if self.readiness == Readiness::HungUp
-            && let Some(body) = buffers.write_queue.polled()
+            && let Some(body) = buffers.io.write_queue.polled()
         {
             match self.socket.presence() {
                 Presence::Gone => return Ok(Some(DriveResult::Close(CloseReason::ClientLeft))),
@@ -124,8 +124,12 @@ impl ConnectionIo {
                 Presence::Here => {}
             }
         }
-        let was_empty = buffers.write_queue.is_empty();
-        match buffers.write_queue.flush(&mut self.socket, buffers.now)? {
+        let was_empty = buffers.io.write_queue.is_empty();
+        match buffers
+            .io
+            .write_queue
+            .flush(&mut self.socket, buffers.now)?
+        {
             FlushResult::All(responses) => {
                 buffers.answered += responses;
                 let waited_for = self.deadlines.waits_for();
@@ -189,11 +193,9 @@ impl ConnectionIo {
         buffers: &WorkerBuffers,
         result: DriveResult,
     ) -> DriveResult {
-        let unsent = buffers.write_queue.held() + self.socket.held();
-        if self
-            .share
-            .grow(held + buffers.input.unread().len() + unsent)
-        {
+        let unsent = buffers.io.write_queue.held() + self.socket.held();
+        let unread = buffers.io.input.unread().len();
+        if self.share.grow(held + unread + unsent) {
             result
         } else {
             DriveResult::Close(CloseReason::BufferLimit)
@@ -223,22 +225,22 @@ impl ConnectionIo {
             buffers.take_back(lent);
         }
         if !self.carried.is_empty() {
-            buffers.input.extend(&mem::take(&mut self.carried));
+            buffers.io.input.extend(&mem::take(&mut self.carried));
         }
         if let Some(unsent) = self.unsent.take() {
-            buffers.write_queue.put_back(*unsent);
+            buffers.io.write_queue.put_back(*unsent);
         }
     }
 
     /// Moves what the connection must keep out of the worker's buffers, into as little memory as
     /// possible. `held` is what its protocol keeps.
     pub(super) fn pack(&mut self, held: usize, buffers: &mut WorkerBuffers) {
-        if !buffers.input.is_empty() {
-            self.carried = buffers.input.unread().into();
-            buffers.input.clear();
+        if !buffers.io.input.is_empty() {
+            self.carried = buffers.io.input.unread().into();
+            buffers.io.input.clear();
         }
-        if !buffers.write_queue.is_empty() {
-            self.unsent = Some(Box::new(buffers.write_queue.take()));
+        if !buffers.io.write_queue.is_empty() {
+            self.unsent = Some(Box::new(buffers.io.write_queue.take()));
         }
         let unsent = self.unsent.as_ref().map_or(0, |queue| queue.held());
         self.share

@@ -66,7 +66,7 @@ impl Protocol {
             if !matches!(result, Ok(DriveResult::Upgrade)) {
                 return result;
             }
-            let Some(make) = buffers.write_queue.take_driven() else {
+            let Some(make) = buffers.io.write_queue.take_driven() else {
                 return result;
             };
             *self = Self::Driven(Box::new(Driven::begin(make, io, buffers)));

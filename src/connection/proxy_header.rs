@@ -26,18 +26,18 @@ impl ConnectionIo {
             if service.phase.get() >= Phase::Forced {
                 return Ok(Some(DriveResult::Close(CloseReason::Forced)));
             }
-            let before = buffers.input.unread().len();
-            let received = self.socket.peek(buffers.input.room())?;
-            let parsed = ProxyHeader::decode(buffers.input.unread());
+            let before = buffers.io.input.unread().len();
+            let received = self.socket.peek(buffers.io.input.room())?;
+            let parsed = ProxyHeader::decode(buffers.io.input.unread());
             // Bytes behind the header stay in the socket: they may be TLS.
             let end = match &parsed {
                 Ok(Some((_, length))) => *length,
-                _ => buffers.input.unread().len(),
+                _ => buffers.io.input.unread().len(),
             };
             self.socket.skip(end - before)?;
             match parsed {
                 Ok(Some((header, _))) => {
-                    buffers.input.clear();
+                    buffers.io.input.clear();
                     self.client_info = header.apply(&self.client_info);
                     self.state = self.state_after_proxy_header();
                     self.deadlines = self.state.deadlines(buffers.now, &service.config);
@@ -48,7 +48,7 @@ impl ConnectionIo {
                     }
                     return Ok(None);
                 }
-                Ok(None) if self.share.grow(buffers.input.unread().len()) => {}
+                Ok(None) if self.share.grow(buffers.io.input.unread().len()) => {}
                 Ok(None) => return Ok(Some(DriveResult::Close(CloseReason::BufferLimit))),
                 Err(Malformed) => {
                     self.log_no_header("the first bytes are something else", buffers, service);
@@ -60,14 +60,14 @@ impl ConnectionIo {
                 Received::WouldBlock => {
                     let result = self.wait_for_first_byte(wake, buffers.now, service);
                     return Ok(Some(match result {
-                        DriveResult::Close(_) if !buffers.input.is_empty() => {
+                        DriveResult::Close(_) if !buffers.io.input.is_empty() => {
                             self.log_no_header("it took too long", buffers, service);
                             DriveResult::Close(CloseReason::NoProxyHeader)
                         }
                         result => result,
                     }));
                 }
-                Received::End if buffers.input.is_empty() => {
+                Received::End if buffers.io.input.is_empty() => {
                     return Ok(Some(DriveResult::Close(CloseReason::ClientClosed)));
                 }
                 Received::End => {

@@ -73,18 +73,18 @@ impl Scripted {
         loop {
             if service.phase.get() >= Phase::Draining && !self.has_announced {
                 self.has_announced = true;
-                buffers.write_queue.bytes().push(b'~');
+                buffers.io.write_queue.bytes().push(b'~');
             }
             self.running -= self.replies.len();
-            buffers.write_queue.bytes().append(&mut self.replies);
+            buffers.io.write_queue.bytes().append(&mut self.replies);
             for letter in self.woken.take() {
                 self.late -= 1;
-                (buffers.write_queue.bytes()).push(letter.to_ascii_uppercase());
+                (buffers.io.write_queue.bytes()).push(letter.to_ascii_uppercase());
             }
             self.read(buffers);
             if let Admission::Shed(_) = admission {
                 let shed = self.waiting.drain(..).map(|_| b'-');
-                buffers.write_queue.bytes().extend(shed);
+                buffers.io.write_queue.bytes().extend(shed);
             }
             if let Some(result) = io.send(buffers, service)? {
                 return Ok(result);
@@ -103,7 +103,7 @@ impl Scripted {
             if self.is_closing && self.unfinished() == 0 {
                 return Ok(DriveResult::Close(CloseReason::Answered));
             }
-            match io.receive(buffers.input.room())? {
+            match io.receive(buffers.io.input.room())? {
                 Received::Full | Received::Short => {}
                 Received::WouldBlock => return Ok(self.wait(wake, buffers)),
                 Received::End => return Ok(DriveResult::Close(CloseReason::ClientLeft)),
@@ -135,14 +135,14 @@ impl Scripted {
     }
 
     fn read(&mut self, buffers: &mut WorkerBuffers) {
-        for byte in buffers.input.unread() {
+        for byte in buffers.io.input.unread() {
             match byte {
-                b'?' => buffers.write_queue.bytes().push(b'!'),
+                b'?' => buffers.io.write_queue.bytes().push(b'!'),
                 b'.' => self.is_closing = true,
                 letter => self.waiting.push_back(*letter),
             }
         }
-        buffers.input.clear();
+        buffers.io.input.clear();
     }
 
     /// The next request to handle.

@@ -160,18 +160,19 @@ impl Transaction {
         let began = service.config.server_timing.then(Instant::now);
         self.call = HandlerCall::Begun;
         let request = received.request_mut();
-        let mut call = || catch_unwind(AssertUnwindSafe(|| service.handler.handle(request)));
-        let result = if service.observers.is_empty() {
-            call()
+        // A response is large to move, so it is not returned through the guard.
+        let mut response = None;
+        let handle = || response = Some(service.handler.handle(request));
+        let call = || drop(catch_unwind(AssertUnwindSafe(handle)));
+        if service.observers.is_empty() {
+            call();
         } else {
-            let (result, path) = MatchedPath::record(call);
-            self.matched_path = path;
-            result
-        };
+            ((), self.matched_path) = MatchedPath::record(call);
+        }
         self.handler_time = began.map(|began| began.elapsed());
-        match result {
-            Ok(response) => response,
-            Err(_) => {
+        match response {
+            Some(response) => response,
+            None => {
                 error!("the handler panicked on {}", self.name(received));
                 self.outcome = Outcome::Panicked;
                 let problem = Problem::new(StatusCode::INTERNAL_SERVER_ERROR);

@@ -30,8 +30,7 @@ const LARGE_INPUT_ROOM: usize = 66 * 1024;
 pub(crate) struct WorkerBuffers {
     /// The worker's number.
     pub(super) worker: usize,
-    pub(super) input: Input,
-    pub(super) write_queue: WriteQueue,
+    pub(super) io: Box<IoBuffers>,
     pub(super) request: RequestBuffer,
     #[cfg(feature = "http2")]
     pub(super) http2_request: http2::RequestBuffer,
@@ -49,7 +48,7 @@ pub(crate) struct WorkerBuffers {
     /// An input buffer of the other size, if there was one.
     other_input: Input,
     /// Memory for the buffers of a lent connection.
-    spare: Option<Box<LentBuffers>>,
+    spare: Option<Box<IoBuffers>>,
     pub(super) waker_source: Option<Arc<dyn WakerSource>>,
     /// The token of the driven connection, if it has one.
     pub(super) token: Option<u64>,
@@ -64,10 +63,10 @@ pub(crate) struct WorkerBuffers {
     date_until: Instant,
 }
 
-/// The input and output of a lent connection. They stay with the connection while a call runs on its
-/// worker, so that another thread can drive it.
+/// The input and output of the driven connection. If it is lent, they stay with it while a call runs on
+/// its worker, so that another thread can drive it. They are boxed because then only pointers move.
 #[derive(Debug, Default)]
-pub(super) struct LentBuffers {
+pub(super) struct IoBuffers {
     pub(super) input: Input,
     pub(super) write_queue: WriteQueue,
 }
@@ -77,8 +76,10 @@ impl WorkerBuffers {
         let now = sync::now();
         Self {
             worker,
-            input: Input::with_capacity(INPUT_ROOM),
-            write_queue: WriteQueue::default(),
+            io: Box::new(IoBuffers {
+                input: Input::with_capacity(INPUT_ROOM),
+                write_queue: WriteQueue::default(),
+            }),
             request: RequestBuffer::default(),
             #[cfg(feature = "http2")]
             http2_request: http2::RequestBuffer::default(),
@@ -136,6 +137,7 @@ impl WorkerBuffers {
     }
 
     /// Requests shed since the last call, if there are any.
+    #[inline]
     pub(crate) fn take_shed(&mut self) -> Option<impl Iterator<Item = (Overload, u64)> + use<>> {
         if self.shed.iter().all(|count| *count == 0) {
             return None;
@@ -155,21 +157,13 @@ impl WorkerBuffers {
     }
 
     /// Moves input and output out, for a connection that is lent.
-    pub(super) fn lend(&mut self) -> Box<LentBuffers> {
-        let mut lent = self.spare.take().unwrap_or_default();
-        self.swap(&mut lent);
-        lent
+    pub(super) fn lend(&mut self) -> Box<IoBuffers> {
+        mem::replace(&mut self.io, self.spare.take().unwrap_or_default())
     }
 
     /// Moves input and output of a connection that was lent back in.
-    pub(super) fn take_back(&mut self, mut lent: Box<LentBuffers>) {
-        self.swap(&mut lent);
-        self.spare = Some(lent);
-    }
-
-    fn swap(&mut self, lent: &mut LentBuffers) {
-        mem::swap(&mut self.input, &mut lent.input);
-        mem::swap(&mut self.write_queue, &mut lent.write_queue);
+    pub(super) fn take_back(&mut self, lent: Box<IoBuffers>) {
+        self.spare = Some(mem::replace(&mut self.io, lent));
     }
 
     /// The current `Date`, formatted once a second.
@@ -195,27 +189,27 @@ impl WorkerBuffers {
 
     /// Makes the input large, because more has arrived than fits, or will.
     pub(super) fn enlarge_input(&mut self) {
-        if self.input.capacity() >= LARGE_INPUT_ROOM {
+        if self.io.input.capacity() >= LARGE_INPUT_ROOM {
             return;
         }
         let mut large = mem::take(&mut self.other_input);
         if large.capacity() < LARGE_INPUT_ROOM {
             large = Input::with_capacity(LARGE_INPUT_ROOM);
         }
-        large.extend(self.input.unread());
-        self.other_input = mem::replace(&mut self.input, large);
+        large.extend(self.io.input.unread());
+        self.other_input = mem::replace(&mut self.io.input, large);
         self.other_input.clear();
     }
 
     /// Gives the input its usual size.
     fn restore_input(&mut self) {
-        if self.input.capacity() == INPUT_ROOM {
+        if self.io.input.capacity() == INPUT_ROOM {
             return;
         }
         if self.other_input.capacity() != INPUT_ROOM {
             self.other_input = Input::with_capacity(INPUT_ROOM);
         }
-        mem::swap(&mut self.input, &mut self.other_input);
+        mem::swap(&mut self.io.input, &mut self.other_input);
         if self.other_input.capacity() == LARGE_INPUT_ROOM {
             return self.other_input.clear();
         }

@@ -11,7 +11,7 @@ const CAPACITY: u32 = 1000;
 const PER_SECOND: u32 = 33;
 
 /// The bytes of content, in both directions, that forgive one.
-const BYTES_PER_REFUND: u64 = 16 * 1024;
+const BYTES_PER_REFUND: usize = 16 * 1024;
 
 /// WINDOW_UPDATEs and PINGs that are free for each DATA frame and each response. Many clients send
 /// two WINDOW_UPDATEs for a DATA frame, and gRPC sends a PING with them to measure the bandwidth.
@@ -129,7 +129,7 @@ pub struct AbuseScore {
     /// WINDOW_UPDATEs and PINGs that cost nothing.
     free: u32,
     /// Content that has forgiven nothing yet.
-    bytes: u64,
+    bytes: u32,
     /// Up to when time was forgiven.
     refilled: Option<Instant>,
     emptied_by: Option<AbuseKind>,
@@ -209,10 +209,10 @@ impl AbuseScore {
     }
 
     fn moved(&mut self, content: usize) {
-        self.bytes += content as u64;
-        if self.bytes >= BYTES_PER_REFUND {
-            let amount = self.bytes / BYTES_PER_REFUND;
-            self.bytes %= BYTES_PER_REFUND;
+        let bytes = self.bytes as usize + content;
+        self.bytes = (bytes % BYTES_PER_REFUND) as u32;
+        if bytes >= BYTES_PER_REFUND {
+            let amount = bytes / BYTES_PER_REFUND;
             self.refund(u32::try_from(amount).unwrap_or(CAPACITY));
         }
     }

@@ -150,8 +150,10 @@ impl ServerState {
 
     /// Counts the requests that a drive has shed.
     pub(super) fn count_shed(&self, buffers: &mut WorkerBuffers) {
-        for (overload, requests) in buffers.take_shed().into_iter().flatten() {
-            self.stats.add_shed(overload, requests);
+        if let Some(shed) = buffers.take_shed() {
+            for (overload, requests) in shed {
+                self.stats.add_shed(overload, requests);
+            }
         }
     }
 

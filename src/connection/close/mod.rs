@@ -57,8 +57,8 @@ impl ConnectionIo {
         }
         let result = DriveResult::Park(self.deadlines.for_peer_close(buffers.now));
         for _ in 0..DISCARDS_PER_TURN {
-            buffers.input.clear();
-            match self.socket.receive(buffers.input.room())? {
+            buffers.io.input.clear();
+            match self.socket.receive(buffers.io.input.room())? {
                 Received::Full | Received::Short => {}
                 Received::WouldBlock => return Ok(result),
                 Received::End => return Ok(DriveResult::Close(self.close_reason())),

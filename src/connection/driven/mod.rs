@@ -186,7 +186,7 @@ impl Driven {
 
 /// Continues to close the connection, which the protocol has ended.
 fn close(io: &mut ConnectionIo, buffers: &mut WorkerBuffers, service: &Service) -> DriveResult {
-    buffers.input.clear();
+    buffers.io.input.clear();
     io.close(buffers, service).unwrap_or_else(|error| {
         // The client may have gone first.
         debug!("{io}: the socket failed: {error}");

@@ -81,12 +81,12 @@ impl Read for DrivenIo<'_> {
             return Ok(0);
         }
         // A TLS record may bring nothing to read.
-        while self.buffers.input.is_empty() {
+        while self.buffers.io.input.is_empty() {
             if self.receives == RECEIVES {
                 return Err(self.limit());
             }
             self.receives += 1;
-            match self.io.receive(self.buffers.input.room())? {
+            match self.io.receive(self.buffers.io.input.room())? {
                 Received::Full | Received::Short => {}
                 Received::WouldBlock => return Err(ErrorKind::WouldBlock.into()),
                 Received::End if self.io.socket.is_truncated() => {
@@ -95,10 +95,10 @@ impl Read for DrivenIo<'_> {
                 Received::End => return Ok(0),
             }
         }
-        let received = self.buffers.input.unread();
+        let received = self.buffers.io.input.unread();
         let count = received.len().min(buffer.len());
         buffer[..count].copy_from_slice(&received[..count]);
-        self.buffers.input.consume(count);
+        self.buffers.io.input.consume(count);
         Ok(count)
     }
 }

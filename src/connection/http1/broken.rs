@@ -31,7 +31,7 @@ pub(super) fn closing(broken: &Broken, headers: &HeaderMap, io: &mut ConnectionI
 #[cold]
 pub(super) fn push(broken: Broken, content: Content, start: usize, buffers: &mut WorkerBuffers) {
     if broken.head == BrokenHead::Omitted {
-        return buffers.write_queue.bytes().truncate(start);
+        return buffers.io.write_queue.bytes().truncate(start);
     }
     if content == Content::Omitted {
         return;

@@ -122,7 +122,7 @@ impl Http1 {
             }
         }
         let held = waiting.held() + self.decoder.held() + io.socket.held();
-        let has_room = io.share.grow(buffers.input.unread().len() + held);
+        let has_room = io.share.grow(buffers.io.input.unread().len() + held);
         let resolution = waiting.later.poll(buffers.now);
         if has_room && resolution.is_none() {
             let deadline = waiting.later.ends_at();

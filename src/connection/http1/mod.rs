@@ -123,7 +123,7 @@ impl Http1 {
         let limits = service.limits();
         let mut steps = STEPS_PER_TURN;
         loop {
-            if io.state != State::Http || buffers.write_queue.is_full() {
+            if io.state != State::Http || buffers.io.write_queue.is_full() {
                 match io.send(buffers, service)? {
                     Some(result) => return Ok(result),
                     None if io.state != State::Http => return io.close(buffers, service),
@@ -149,7 +149,7 @@ impl Http1 {
             }
             let body_mode =
                 |request: &Request| streamed_body::body_mode(request, overload, service);
-            let (input, request) = (&mut buffers.input, &mut buffers.request);
+            let (input, request) = (&mut buffers.io.input, &mut buffers.request);
             let event = self.decoder.decode_with(input, request, &limits, body_mode);
             match (event, overload) {
                 (Ok(Event::Request), _) => {
@@ -165,7 +165,7 @@ impl Http1 {
                             }
                         },
                     )?;
-                    if !buffers.input.is_empty() && sync::elapsed(buffers.now) > TURN {
+                    if !buffers.io.input.is_empty() && sync::elapsed(buffers.now) > TURN {
                         steps = 0;
                     }
                 }
@@ -173,7 +173,7 @@ impl Http1 {
                     self.reject(io, RequestError::BodyTooLarge, buffers, service);
                 }
                 (Ok(Event::Continue), None) => {
-                    buffers.write_queue.bytes().extend_from_slice(CONTINUE);
+                    buffers.io.write_queue.bytes().extend_from_slice(CONTINUE);
                     io.client_info.set_continued();
                 }
                 (Ok(Event::Stream), None) => {
@@ -252,7 +252,7 @@ impl Http1 {
         }
         let buffer = match self.decoder.body_room() {
             Some(body) => body,
-            None => buffers.input.room(),
+            None => buffers.io.input.room(),
         };
         match io.receive(buffer)? {
             Received::Full | Received::Short => Ok(None),

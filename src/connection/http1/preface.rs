@@ -33,18 +33,18 @@ impl Http1 {
         service: &Service,
     ) -> io::Result<Opening> {
         loop {
-            match Preface::detect(buffers.input.unread()) {
+            match Preface::detect(buffers.io.input.unread()) {
                 Preface::Complete => return Ok(Opening::Http2),
                 Preface::Other => break,
                 Preface::Partial => {}
             }
-            match io.receive(buffers.input.room())? {
+            match io.receive(buffers.io.input.room())? {
                 Received::Full | Received::Short => {}
                 // HTTP/1.1 waits for its first byte, too.
-                Received::WouldBlock if buffers.input.is_empty() => return Ok(Opening::Http1),
+                Received::WouldBlock if buffers.io.input.is_empty() => return Ok(Opening::Http1),
                 Received::WouldBlock if wake == WakeReason::Expired => break,
                 Received::WouldBlock => return Ok(self.wait_for_preface(io, buffers, service)),
-                Received::End if buffers.input.is_empty() => break,
+                Received::End if buffers.io.input.is_empty() => break,
                 Received::End => {
                     let result = DriveResult::Close(CloseReason::ClientLeft);
                     return Ok(Opening::Pending(result));
@@ -62,7 +62,7 @@ impl Http1 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> Opening {
-        let received = buffers.input.unread().len();
+        let received = buffers.io.input.unread().len();
         let pending = io
             .deadlines
             .for_head(received, buffers.now, &service.config);

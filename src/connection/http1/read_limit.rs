@@ -53,7 +53,7 @@ impl Http1 {
             self.read_limit = Some(Box::new(ReadLimit::new(received, unread)));
         }
         let limit = self.read_limit.as_mut();
-        limit.is_some_and(|limit| limit.is_last(received, !buffers.input.is_empty()))
+        limit.is_some_and(|limit| limit.is_last(received, !buffers.io.input.is_empty()))
     }
 }
 

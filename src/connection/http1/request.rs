@@ -20,7 +20,7 @@ impl WorkerBuffers {
     pub(super) fn received(&mut self, service: &Service) -> BufferedRequest<'_> {
         BufferedRequest {
             buffer: &mut self.request,
-            unread: self.input.unread(),
+            unread: self.io.input.unread(),
             limits: service.limits(),
         }
     }

@@ -82,7 +82,7 @@ impl Http1 {
                     self.reject(io, RequestError::BodyTooLarge, buffers, service);
                 }
                 Ok(Expectation::Continue) => {
-                    buffers.write_queue.bytes().extend_from_slice(CONTINUE);
+                    buffers.io.write_queue.bytes().extend_from_slice(CONTINUE);
                     io.client_info.set_continued();
                 }
                 Ok(Expectation::None) => {}
@@ -164,7 +164,7 @@ impl Http1 {
             None => ending,
         };
         encode(transaction, response, ending, buffers, service);
-        buffers.write_queue.push_response();
+        buffers.io.write_queue.push_response();
         io.deadlines.end();
         Ok(())
     }
@@ -192,9 +192,9 @@ impl Http1 {
         }
         // Pipelined requests behind this one get responses, too, so the last response is the one
         // behind whose request nothing has arrived. More may have arrived while the handler ran.
-        if buffers.input.is_empty() {
+        if buffers.io.input.is_empty() {
             io.expect_more();
-            io.receive(buffers.input.room())?;
+            io.receive(buffers.io.input.room())?;
         }
         Ok(if has_more(io, buffers) {
             Ending::KeepAlive
@@ -230,7 +230,7 @@ impl Http1 {
         self.respond_and_close(io, buffers, service, |transaction, buffers| {
             shed(transaction, overload, buffers, service)
         });
-        buffers.write_queue.push_response();
+        buffers.io.write_queue.push_response();
     }
 
     fn respond_and_close(
@@ -272,7 +272,7 @@ fn decorate(
 
 /// Whether bytes of another request have arrived.
 fn has_more(io: &ConnectionIo, buffers: &WorkerBuffers) -> bool {
-    !buffers.input.is_empty() || io.socket.has_partial_record()
+    !buffers.io.input.is_empty() || io.socket.has_partial_record()
 }
 
 /// Appends the response to the write queue, and passes the transaction to the observers.
@@ -284,7 +284,7 @@ fn encode(
     service: &Service,
 ) {
     let date = buffers.date();
-    let head = buffers.write_queue.bytes();
+    let head = buffers.io.write_queue.bytes();
     #[cfg(feature = "inspect")]
     let start = head.len();
     let content = http1::encode(&response, &buffers.request.context, ending, &date, head);
@@ -300,7 +300,7 @@ fn encode(
         let worker = buffers.worker;
         transaction.observe(sent, &buffers.received(service), worker, service);
     }
-    let queue = &mut buffers.write_queue;
+    let queue = &mut buffers.io.write_queue;
     match (content, response.into_body().into_content()) {
         (Content::Switched, body::Content::Upgrade(upgrade)) => queue.push_upgrade(upgrade),
         // A handler that returns a withheld body gets it received first, so none arrives here.
@@ -323,9 +323,9 @@ pub(super) fn push_source(source: BodySource, in_chunks: bool, buffers: &mut Wor
     if let Reader::Polled(_) = source.reader {
         let waker = buffers.waker().map(|waker| waker as Arc<dyn Wake>);
         let writer = PolledWriter::new(source, in_chunks, waker);
-        buffers.write_queue.push_polled(writer);
+        buffers.io.write_queue.push_polled(writer);
     } else {
         let writer = BodyWriter::new(source, in_chunks);
-        buffers.write_queue.push_reader(writer);
+        buffers.io.write_queue.push_reader(writer);
     }
 }

@@ -21,7 +21,7 @@ impl Http1 {
     ) -> Result<(), RequestError> {
         let unfinished = match progress {
             Progress::Nothing => io.socket.held(),
-            _ => buffers.input.unread().len() + self.decoder.held() + io.socket.held(),
+            _ => buffers.io.input.unread().len() + self.decoder.held() + io.socket.held(),
         };
         let most = service.budget.most();
         match progress {
@@ -47,7 +47,7 @@ impl Http1 {
         DriveResult::Park(match progress {
             Progress::Nothing => return io.wait_for_first_byte(wake, now, service),
             Progress::Head => {
-                let received = buffers.input.unread().len() + held;
+                let received = buffers.io.input.unread().len() + held;
                 io.deadlines.for_head(received, now, config)
             }
             Progress::Body => {

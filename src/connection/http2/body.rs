@@ -54,7 +54,7 @@ impl Http2 {
         mut request: Box<PartialRequest>,
         buffers: &mut WorkerBuffers,
     ) {
-        let out = buffers.write_queue.bytes();
+        let out = buffers.io.write_queue.bytes();
         let Some(mux) = &mut self.mux else { return };
         if mem::replace(&mut request.expectation, Expectation::None) == Expectation::Continue
             && request.content.is_empty()
@@ -175,7 +175,7 @@ impl Http2 {
         let Some(mux) = self.mux.as_mut().filter(|_| self.streamed > 0) else {
             return;
         };
-        let out = buffers.write_queue.bytes();
+        let out = buffers.io.write_queue.bytes();
         let streaming: Vec<_> = (mux.streams())
             .filter_map(|(id, stream)| match &stream.step {
                 Step::Streaming(inflow) => Some((id, inflow.take_needs())),

@@ -109,27 +109,46 @@ pub(super) struct ReadGuard(Arc<AtomicBool>);
 impl HandlerCall {
     /// Runs the handler on the request in the buffers.
     pub(in crate::connection) fn run(
-        self,
+        mut self,
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> StreamReply {
-        let mut reply = StreamReply::Failed {
-            stream: self.stream,
-        };
-        // A reply is large to move.
-        let run = || reply = self.run_handler(buffers, service);
+        let stream = self.stream;
+        let mut reply = StreamReply::Failed { stream };
+        let mut later = None;
+        // A reply and a transaction are large to move.
+        let run = || later = self.run_handler(&mut reply, buffers, service);
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
             buffers.replace();
         }
-        reply
+        match later {
+            None => reply,
+            Some(later) => self.wait(later, buffers),
+        }
     }
 
-    fn run_handler(self, buffers: &mut WorkerBuffers, service: &Service) -> StreamReply {
+    /// The reply of a handler whose response comes later.
+    #[cold]
+    fn wait(self, later: Later, buffers: &WorkerBuffers) -> StreamReply {
+        StreamReply::Later {
+            stream: self.stream,
+            waiting: WaitingRequest::new(self.transaction, later, buffers),
+        }
+    }
+
+    /// Writes the reply, unless the response comes later.
+    fn run_handler(
+        &mut self,
+        reply: &mut StreamReply,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> Option<Later> {
         let Self {
             stream,
-            mut transaction,
+            transaction,
             body,
         } = self;
+        let stream = *stream;
         let is_head = buffers.http2_request.is_head;
         let mut response = match body {
             CalledBody::Complete => transaction.handle(&mut buffers.received_http2(), service),
@@ -140,7 +159,8 @@ impl HandlerCall {
                 let response = transaction.handle(&mut buffers.received_http2(), service);
                 let is_returned = response.body().as_withheld().is_some();
                 if is_returned || is_needed.load(Ordering::Relaxed) {
-                    return StreamReply::NeedsBody { stream };
+                    *reply = StreamReply::NeedsBody { stream };
+                    return None;
                 }
                 response
             }
@@ -154,7 +174,7 @@ impl HandlerCall {
                 let body = channel.close();
                 transaction.set_received(body.received);
                 if body.is_aborted {
-                    return StreamReply::Failed { stream };
+                    return None;
                 }
                 if let Some(error) = body.error {
                     let received = buffers.received_http2();
@@ -164,18 +184,11 @@ impl HandlerCall {
                 response
             }
         };
-        if let Some(later) = Later::take(&mut response) {
-            let waiting = WaitingRequest::new(transaction, later, buffers);
-            return StreamReply::Later { stream, waiting };
+        let later = Later::take(&mut response);
+        if later.is_none() {
+            *reply = complete(stream, transaction, response, is_head, buffers, service);
         }
-        complete(
-            stream,
-            &mut transaction,
-            response,
-            is_head,
-            buffers,
-            service,
-        )
+        later
     }
 }
 
@@ -196,6 +209,7 @@ impl Drop for Streaming<'_> {
 }
 
 /// Completes a handler's response, and passes the transaction to the observers.
+#[inline]
 pub(super) fn complete(
     stream: StreamId,
     transaction: &mut Transaction,

@@ -1,6 +1,5 @@
 //! What an HTTP/2 connection waits for, and for how long.
 
-use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::time::{Duration, Instant};
@@ -10,7 +9,6 @@ use super::{FileReads, Flow, Http2};
 use crate::connection::config::Config;
 use crate::connection::connection_io::ConnectionIo;
 use crate::connection::deadlines::{LINGER, never};
-use crate::connection::woken::Woken;
 use crate::connection::{
     Admission, CloseReason, DriveResult, Pending, Phase, Service, WaitFor, WakeReason,
     WorkerBuffers,
@@ -89,11 +87,7 @@ impl Http2 {
         if let Some(mux) = &mut self.mux {
             mux.return_memory(&mut buffers.http2_streams);
         }
-        self.woken = Woken::default();
-        self.waiting = VecDeque::new();
-        self.to_read = VecDeque::new();
-        self.to_complete = VecDeque::new();
-        self.to_drive = VecDeque::new();
+        self.work.take_if(|work| work.is_of_streams());
     }
 
     /// Whether work is left that only a worker can do.
@@ -101,7 +95,7 @@ impl Http2 {
         let config = &service.config;
         let can_handle = self.handlers < config.handlers_per_connection();
         let can_read = self.reads < config.reads_per_connection();
-        !self.waiting.is_empty() && can_handle && !self.owes_much(service)
+        self.has_waiting() && can_handle && !self.owes_much(service)
             || self.has_reads() && can_read
             || self.files == FileReads::Paused
     }
@@ -115,7 +109,7 @@ impl Http2 {
     /// its tables always has room: otherwise clients that use up the budget would close the
     /// connections of all others.
     pub(super) fn has_room(&self, io: &mut ConnectionIo, buffers: &WorkerBuffers) -> bool {
-        let buffered = buffers.input.unread().len() + buffers.write_queue.held();
+        let buffered = buffers.io.input.unread().len() + buffers.io.write_queue.held();
         let kept = buffered + self.held() + io.socket.held();
         let tables = self.mux.as_ref().map_or(0, Mux::held);
         io.share.grow(kept) || kept - tables <= ALWAYS_KEPT
@@ -132,15 +126,16 @@ impl Http2 {
     /// them: when it opens, they send one after another, so the last of them may wait for long.
     fn note_blocked(&mut self, now: Instant) {
         let Some(mux) = &mut self.mux else { return };
+        let is_waiting = mux.has_pending() && mux.blocked_by_connection().next().is_some();
+        if is_waiting {
+            let wait = &mut self.work.get_or_insert_default().window_wait;
+            *wait = Some(WindowWait::after(*wait, mux.content_sent(), now));
+        } else if let Some(work) = &mut self.work {
+            work.window_wait = None;
+        }
         if !mux.has_pending() {
-            self.window_wait = None;
             return;
         }
-        let sent = mux.content_sent();
-        self.window_wait = match mux.blocked_by_connection().next() {
-            Some(_) => Some(WindowWait::after(self.window_wait, sent, now)),
-            None => None,
-        };
         let blocked: Vec<_> = mux.blocked().collect();
         for (id, stream) in mux.streams_mut() {
             if let Step::Sending(sending) = &mut stream.step {
@@ -156,14 +151,29 @@ impl Http2 {
     /// When the next wait of the connection or of a stream has lasted too long.
     pub(super) fn next_deadline(&self, service: &Service) -> Option<Instant> {
         let config = &service.config;
-        let streams = self.mux.iter().flat_map(Mux::streams);
-        let streams = streams.filter_map(|(_, stream)| stream.deadline(service));
-        streams
-            .chain(self.window_wait.map(|wait| wait.deadline(config)))
-            .chain(self.idleness_deadline(config))
-            .chain(self.settings_deadline(config))
-            .chain(self.shutdown.deadline())
-            .min()
+        let mut next = self.idleness_deadline(config);
+        let others = [
+            self.window_wait().map(|wait| wait.deadline(config)),
+            self.settings_deadline(config),
+            self.shutdown.deadline(),
+        ];
+        // A chain of iterators takes several times as long, and each call needs the deadline.
+        let mut note = |deadline: Option<Instant>| {
+            if let Some(deadline) = deadline {
+                next = Some(next.map_or(deadline, |next| next.min(deadline)));
+            }
+        };
+        others.into_iter().for_each(&mut note);
+        if let Some(mux) = &self.mux {
+            for (_, stream) in mux.streams() {
+                note(stream.deadline(service));
+            }
+        }
+        next
+    }
+
+    fn window_wait(&self) -> Option<WindowWait> {
+        self.work.as_ref()?.window_wait
     }
 
     /// When the client must have acknowledged our SETTINGS (RFC 9113 section 6.5.3). Every client
@@ -213,11 +223,11 @@ impl Http2 {
         for stream in overdue {
             self.expire_stream(stream, io, buffers, service);
         }
-        if (self
-            .window_wait
-            .take_if(|wait| is_over(wait.deadline(config))))
-        .is_some()
+        if self
+            .window_wait()
+            .is_some_and(|wait| is_over(wait.deadline(config)))
         {
+            self.work().window_wait = None;
             let blocked = self.mux.iter().flat_map(Mux::blocked_by_connection);
             for stream in blocked.collect::<Vec<_>>() {
                 self.cancel_stalled(stream, io, buffers);
@@ -245,7 +255,7 @@ impl Http2 {
             return Ok(Flow::Continue);
         }
         if let Some(mux) = &mut self.mux {
-            mux.shut_down(ErrorCode::NoError, b"", buffers.write_queue.bytes());
+            mux.shut_down(ErrorCode::NoError, b"", buffers.io.write_queue.bytes());
             self.stats.add_goaway(ErrorCode::NoError);
             // The client receives it if the socket has room.
             io.send(buffers, service)?;

@@ -138,8 +138,14 @@ impl Http2 {
         let Some(mux) = self.mux.as_mut().filter(|mux| mux.get(stream).is_some()) else {
             return drop_quietly(make);
         };
-        let _follows = mux.respond(stream, response, false, &date, buffers.write_queue.bytes());
-        let Some(waker) = self.woken.waker(stream, buffers) else {
+        let _follows = mux.respond(
+            stream,
+            response,
+            false,
+            &date,
+            buffers.io.write_queue.bytes(),
+        );
+        let Some(waker) = self.work().woken.waker(stream, buffers) else {
             error!("stream {stream} is reset: the poller is full");
             drop_quietly(make);
             return self.reset(stream, ErrorCode::InternalError, buffers);
@@ -170,7 +176,7 @@ impl Http2 {
         match outflow.next {
             NextCall::Waiting(_) => {
                 outflow.next = NextCall::Due;
-                self.to_drive.push_back(stream);
+                self.work().to_drive.push_back(stream);
             }
             NextCall::Running => outflow.next = NextCall::RunningAgain,
             NextCall::Due | NextCall::RunningAgain => {}
@@ -195,7 +201,7 @@ impl Http2 {
         if !self.can_call_reads(service) {
             return None;
         }
-        while let Some(stream) = self.to_drive.pop_front() {
+        while let Some(stream) = (self.work.as_mut()).and_then(|work| work.to_drive.pop_front()) {
             let Some(call) = self.drive_call(stream) else {
                 continue;
             };
@@ -251,7 +257,7 @@ impl Http2 {
         else {
             return self.reset(stream, ErrorCode::InternalError, buffers);
         };
-        mux.release(stream, read, buffers.write_queue.bytes());
+        mux.release(stream, read, buffers.io.write_queue.bytes());
         if let Some(arrived) = self
             .stream_mut(stream)
             .and_then(|open| open.arrived.as_mut())

@@ -123,7 +123,7 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
     ) {
         let Some(mux) = self.mux.as_mut().filter(|mux| mux.get(stream).is_some()) else {
-            return self.cancelled.push(waiting.cancel());
+            return self.work().cancelled.push(waiting.cancel());
         };
         // A body without a reader must not fill the windows. Content after a CONNECT may still be read.
         if mux.get(stream).is_some_and(|entry| entry.arrived.is_none()) {
@@ -134,7 +134,7 @@ impl Http2 {
             mux.send_interim(stream, early_hints(), &hints, out);
             self.turn.has_interim = true;
         }
-        match self.woken.waker(stream, buffers) {
+        match self.work().woken.waker(stream, buffers) {
             _ if !waiting.later.waits() => {}
             Some(waker) => {
                 waiting.later.attach(waker.clone());
@@ -143,7 +143,7 @@ impl Http2 {
             }
             None => {
                 waiting.state = State::Refused;
-                self.to_complete.push_back(stream);
+                self.work().to_complete.push_back(stream);
             }
         }
         self.set_step(stream, Step::Later(waiting));
@@ -158,7 +158,7 @@ impl Http2 {
             && let Step::Later(waiting) = &mut entry.step
             && waiting.poll(now)
         {
-            self.to_complete.push_back(stream);
+            self.work().to_complete.push_back(stream);
         }
     }
 
@@ -171,7 +171,8 @@ impl Http2 {
         if !self.can_read(service) {
             return None;
         }
-        while let Some(stream) = self.to_complete.pop_front() {
+        while let Some(stream) = (self.work.as_mut()).and_then(|work| work.to_complete.pop_front())
+        {
             let is_later = |step: &Step| matches!(step, Step::Later(_));
             let Step::Later(waiting) = self.take_step(stream, is_later) else {
                 continue;
@@ -188,7 +189,7 @@ impl Http2 {
     /// Drops the data of a stream that was reset. A request that waited is kept for observers.
     pub(super) fn drop_stream(&mut self, stream: Stream) {
         match stream.step {
-            Step::Later(waiting) => self.cancelled.push(waiting.cancel()),
+            Step::Later(waiting) => self.work().cancelled.push(waiting.cancel()),
             step => drop_quietly(step),
         }
     }
@@ -201,12 +202,17 @@ impl Http2 {
     }
 
     /// Passes requests that were cancelled to the observers, after a part of a turn.
+    #[inline]
     pub(super) fn observe_cancelled(
         &mut self,
         result: &io::Result<DriveResult>,
         buffers: &WorkerBuffers,
         service: &Service,
     ) {
+        let may_close = matches!(result, Err(_) | Ok(DriveResult::Close(_)));
+        if !may_close && self.work.is_none() {
+            return;
+        }
         // Aborted requests are counted by the shutdown.
         let has_closed = match result {
             Ok(DriveResult::Close(reason)) => *reason != CloseReason::Forced,
@@ -216,8 +222,10 @@ impl Http2 {
         if has_closed {
             self.cancel_waiting();
         }
-        for CancelledRequest(mut transaction, request) in mem::take(&mut self.cancelled) {
-            transaction.observe_cancelled(&request.raw_request(), buffers.worker, service);
+        if let Some(work) = &mut self.work {
+            for CancelledRequest(mut transaction, request) in work.cancelled.drain(..) {
+                transaction.observe_cancelled(&request.raw_request(), buffers.worker, service);
+            }
         }
     }
 
@@ -226,7 +234,8 @@ impl Http2 {
             if let Step::Later(_) = stream.step
                 && let Step::Later(waiting) = mem::take(&mut stream.step)
             {
-                self.cancelled.push(waiting.cancel());
+                let work = self.work.get_or_insert_default();
+                work.cancelled.push(waiting.cancel());
             }
         }
     }

@@ -23,17 +23,15 @@ mod stats;
 mod stream;
 mod streamed_body;
 mod waiting;
+mod work;
 
-use std::collections::VecDeque;
 use std::io;
 use std::mem;
 use std::time::Instant;
 
 use self::burst::Burst;
 pub(crate) use self::calls::{HandlerCall, ReadCall, StreamReply};
-use self::deadlines::WindowWait;
 pub(crate) use self::driven::DriveCall;
-use self::later::CancelledRequest;
 pub(crate) use self::later::CompleteCall;
 use self::receive::Arrival;
 use self::request::Called;
@@ -42,9 +40,9 @@ use self::stats::OpenStreams;
 pub(crate) use self::stats::{Http2Event, Http2Stats};
 pub(super) use self::stream::Stream as Http2Stream;
 use self::stream::{Step, Stream};
+use self::work::Work;
 use super::connection_io::{ConnectionIo, Readiness};
 use super::state::State;
-use super::woken::Woken;
 use super::{
     Admission, CloseReason, DriveResult, Lending, Pending, Phase, Service, TURN, WaitFor,
     WakeReason, WorkerBuffers,
@@ -64,18 +62,10 @@ const MAX_UNSENT: usize = 64 * 1024;
 pub(super) struct Http2 {
     /// `None` until the client's preface has arrived.
     mux: Option<Mux<Stream>>,
-    /// Requests that wait until one of the connection's handlers has returned.
-    waiting: VecDeque<StreamId>,
-    /// Responses whose readers are asked for the next part.
-    to_read: VecDeque<StreamId>,
-    /// Protocols behind an extended CONNECT for which something has happened.
-    to_drive: VecDeque<StreamId>,
+    /// `None` while nothing waits, as on an idle connection.
+    work: Option<Box<Work>>,
     files: FileReads,
     burst: Burst,
-    /// Responses that came later and are completed by a worker.
-    to_complete: VecDeque<StreamId>,
-    /// Requests whose clients have left before their responses, until observers know.
-    cancelled: Vec<CancelledRequest>,
     /// Handlers that have not returned. They count even if their stream was reset.
     handlers: usize,
     /// Reads, calls that complete a response that came later, and calls of protocols, which have not
@@ -83,12 +73,9 @@ pub(super) struct Http2 {
     reads: usize,
     /// Streams whose handler reads the body while it arrives.
     streamed: usize,
-    replies: Vec<StreamReply>,
-    woken: Woken<StreamId>,
     /// The stream whose request is in the buffers of the driving worker while its body arrives. The
     /// head of a body that arrives with it is then not copied.
     partial: Option<StreamId>,
-    window_wait: Option<WindowWait>,
     shutdown: Shutdown,
     /// Whether the protocols on streams were told that the server drains.
     knows_drain: bool,
@@ -96,6 +83,10 @@ pub(super) struct Http2 {
     idleness: Idleness,
     turn: Turn,
 }
+
+// An idle connection keeps it, and there may be many.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Http2>() <= 568);
 
 /// What the connection waits for while it has no request.
 #[derive(Debug, Clone, Copy)]
@@ -127,6 +118,25 @@ struct Turn {
     has_waited: bool,
     /// The output has an interim response, which must leave before its handler continues.
     has_interim: bool,
+    clock: CallClock,
+}
+
+/// When the clock was read after a call. Reading it takes a thirtieth of the time of a small request, so
+/// it is not read after each of several quick calls.
+#[derive(Debug, Clone, Copy, Default)]
+struct CallClock {
+    /// How far the turn was, in microseconds.
+    read_at: u32,
+    /// Calls after which it need not be read.
+    skips: u8,
+}
+
+impl CallClock {
+    /// How long a quick call takes at most.
+    const QUICK: u32 = 50;
+
+    /// After how many further calls the clock is not read.
+    const SKIPS: u8 = 3;
 }
 
 /// The result of a step of a drive.
@@ -140,20 +150,13 @@ impl Http2 {
     pub(super) fn new(now: Instant, service: &Service) -> Self {
         Self {
             mux: None,
-            waiting: VecDeque::new(),
-            to_read: VecDeque::new(),
-            to_drive: VecDeque::new(),
+            work: None,
             files: FileReads::Allowed,
             burst: Burst::FIRST,
-            to_complete: VecDeque::new(),
-            cancelled: Vec::new(),
             handlers: 0,
             reads: 0,
             streamed: 0,
-            replies: Vec::new(),
-            woken: Woken::default(),
             partial: None,
-            window_wait: None,
             shutdown: Shutdown::default(),
             knows_drain: false,
             stats: OpenStreams::new(&service.http2_stats),
@@ -168,7 +171,12 @@ impl Http2 {
 
     /// Stores the result of a call until the connection is next driven.
     pub(super) fn deliver(&mut self, reply: StreamReply) {
-        self.replies.push(reply);
+        self.work().replies.push(reply);
+    }
+
+    /// The work that waits, to add some.
+    fn work(&mut self) -> &mut Work {
+        self.work.get_or_insert_default()
     }
 
     fn stream(&self, stream: StreamId) -> Option<&Stream> {
@@ -246,10 +254,7 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> io::Result<DriveResult> {
-        if sync::elapsed(buffers.now) > TURN {
-            buffers.catch_up();
-            self.turn.steps = 0;
-        }
+        self.turn.note_call(buffers);
         self.apply_replies(io, buffers, service);
         self.apply(reply, io, buffers, service);
         let result = self.go_on(io, buffers, service);
@@ -307,7 +312,7 @@ impl Http2 {
         if self.turn.steps <= 0 {
             return self.end_turn(io, buffers, service);
         }
-        if self.turn.blocked.is_some() && buffers.write_queue.held() > MAX_UNSENT {
+        if self.turn.blocked.is_some() && buffers.io.write_queue.held() > MAX_UNSENT {
             if let Some(Called) = self.next_driven(buffers, service) {
                 return Ok(Flow::Return(self.lend(io, buffers, service)));
             }
@@ -330,7 +335,7 @@ impl Http2 {
         if let Some(mux) = &mut self.mux {
             mux.seal_data();
         }
-        let queued = buffers.write_queue.held();
+        let queued = buffers.io.write_queue.held();
         self.turn.has_waited = false;
         self.turn.has_interim = false;
         match io.send(buffers, service)? {
@@ -400,9 +405,9 @@ impl Http2 {
         service: &Service,
     ) -> DriveResult {
         let has_more = io.readiness != Readiness::Drained
-            || !buffers.input.is_empty()
-            || !buffers.write_queue.is_empty()
-            || !self.waiting.is_empty()
+            || !buffers.io.input.is_empty()
+            || !buffers.io.write_queue.is_empty()
+            || self.has_waiting()
             || self.has_reads();
         let lending = Lending {
             deadline: self.next_deadline(service),
@@ -421,7 +426,28 @@ impl Turn {
             blocked: None,
             has_waited: false,
             has_interim: false,
+            clock: CallClock::default(),
         }
+    }
+
+    /// Ends the turn if its calls have taken long.
+    fn note_call(&mut self, buffers: &mut WorkerBuffers) {
+        if let Some(left) = self.clock.skips.checked_sub(1) {
+            self.clock.skips = left;
+            return;
+        }
+        let elapsed = sync::elapsed(buffers.now);
+        if elapsed > TURN {
+            buffers.catch_up();
+            self.steps = 0;
+            return;
+        }
+        // It is at most a millisecond.
+        let read_at = elapsed.as_micros() as u32;
+        if read_at.saturating_sub(self.clock.read_at) <= CallClock::QUICK {
+            self.clock.skips = CallClock::SKIPS;
+        }
+        self.clock.read_at = read_at;
     }
 }
 

@@ -64,7 +64,7 @@ impl Http2 {
             let outflow = Outflow::new(source, Vec::new());
             return self.send_later(stream, Outgoing::Reader(outflow));
         };
-        match self.woken.waker(stream, buffers) {
+        match self.work().woken.waker(stream, buffers) {
             Some(waker) => {
                 let outflow = PolledOutflow::new(source, waker);
                 self.send_later(stream, Outgoing::Polled(outflow));
@@ -79,7 +79,8 @@ impl Http2 {
 
     /// Lets the streams that other threads have woken be polled.
     pub(super) fn note_woken(&mut self, buffers: &WorkerBuffers) {
-        for stream in self.woken.take() {
+        let Some(work) = &self.work else { return };
+        for stream in work.woken.take() {
             self.poll_later(stream, buffers);
             self.poll_again(stream);
             self.drive_soon(stream);

@@ -8,7 +8,7 @@ use log::debug;
 
 use super::request::Called;
 use super::stream::{Step, Stream};
-use super::{Flow, Http2, Http2Event, STEPS_PER_TURN};
+use super::{CallClock, Flow, Http2, Http2Event, STEPS_PER_TURN};
 use crate::connection::connection_io::{ConnectionIo, Readiness};
 use crate::connection::{CloseReason, DriveResult, Service, WorkerBuffers};
 use crate::http2::{
@@ -84,10 +84,10 @@ impl Http2 {
 
     /// Waits for the client's preface, and answers it with the SETTINGS.
     fn receive_preface(&mut self, buffers: &mut WorkerBuffers, service: &Service) -> Action {
-        match Preface::detect(buffers.input.unread()) {
+        match Preface::detect(buffers.io.input.unread()) {
             Preface::Partial => {
                 return Action::Incomplete {
-                    in_head: !buffers.input.is_empty(),
+                    in_head: !buffers.io.input.is_empty(),
                 };
             }
             Preface::Other => {
@@ -98,7 +98,7 @@ impl Http2 {
             }
             Preface::Complete => {}
         }
-        buffers.input.consume(PREFACE.len());
+        buffers.io.input.consume(PREFACE.len());
         let config = &service.config;
         let config = MuxConfig {
             max_streams: config.max_streams,
@@ -109,7 +109,7 @@ impl Http2 {
             client_settings: config.client_settings,
             ..MuxConfig::default()
         };
-        let mut mux = Mux::new(config, buffers.write_queue.bytes());
+        let mut mux = Mux::new(config, buffers.io.write_queue.bytes());
         mux.borrow_memory(&mut buffers.http2_streams);
         mux.tick(buffers.now);
         self.mux = Some(mux);
@@ -125,9 +125,9 @@ impl Http2 {
         let Some(mux) = &mut self.mux else {
             return Action::Nothing;
         };
-        let mut unread = buffers.input.unread();
+        let mut unread = buffers.io.input.unread();
         let before = unread.len();
-        let out = buffers.write_queue.bytes();
+        let out = buffers.io.write_queue.bytes();
         let event = mux.receive(&mut unread, &mut buffers.http2_request, out);
         let used = before - unread.len();
         let action = match event {
@@ -143,7 +143,7 @@ impl Http2 {
                 content,
                 ended,
             }) => {
-                let out = buffers.write_queue.bytes();
+                let out = buffers.io.write_queue.bytes();
                 self.gather(stream, content, ended, io, out, service)
             }
             Ok(Event::Trailers { stream, lines }) => self.end_with_trailers(stream, lines),
@@ -169,7 +169,7 @@ impl Http2 {
             }
             Err(error) => Action::Fail(error),
         };
-        buffers.input.consume(used);
+        buffers.io.input.consume(used);
         action
     }
 
@@ -188,7 +188,7 @@ impl Http2 {
             if self.is_breaking_off() {
                 return Ok(Flow::Continue);
             }
-            if !buffers.write_queue.is_empty() && !self.can_wait(io, buffers) {
+            if !buffers.io.write_queue.is_empty() && !self.can_wait(io, buffers) {
                 return self.flush(io, buffers, service);
             }
             if self.can_read(service) {
@@ -201,9 +201,10 @@ impl Http2 {
         }
         if self.turn.steps < STEPS_PER_TURN {
             buffers.catch_up();
+            self.turn.clock = CallClock::default();
         }
         self.turn.steps -= 1;
-        match io.receive(buffers.input.room())? {
+        match io.receive(buffers.io.input.room())? {
             Received::Full => {
                 buffers.enlarge_input();
                 Ok(Flow::Continue)
@@ -225,14 +226,14 @@ impl Http2 {
     /// to. Only acknowledgements and WINDOW_UPDATEs wait, and only if the client has sent more already.
     fn can_wait(&mut self, io: &ConnectionIo, buffers: &WorkerBuffers) -> bool {
         let is_first = !mem::replace(&mut self.turn.has_waited, true);
-        is_first && io.readiness == Readiness::Readable && buffers.write_queue.responses() == 0
+        is_first && io.readiness == Readiness::Readable && buffers.io.write_queue.responses() == 0
     }
 
     /// Notes whether a head is incomplete, since when, and how much of it has arrived.
     fn note_head(&mut self, is_incomplete: bool, buffers: &WorkerBuffers) {
         let held = self.mux.as_ref().map_or(0, Mux::held);
         let since = self.idleness.head.map_or(buffers.now, |(since, _)| since);
-        let received = buffers.input.unread().len() + held;
+        let received = buffers.io.input.unread().len() + held;
         self.idleness.head = is_incomplete.then_some((since, received));
     }
 
@@ -240,12 +241,11 @@ impl Http2 {
     pub(super) fn forget(&mut self, id: StreamId, stream: Stream, now: Instant) {
         match stream.step {
             Step::Streaming(_) => self.streamed -= 1,
-            Step::Waiting(_) => self.waiting.retain(|waiting| *waiting != id),
-            Step::Sending(_) => {
-                self.to_read.retain(|reading| *reading != id);
-                self.to_drive.retain(|driven| *driven != id);
+            Step::Waiting(_) | Step::Sending(_) | Step::Later(_) => {
+                if let Some(work) = &mut self.work {
+                    work.forget(id);
+                }
             }
-            Step::Later(_) => self.to_complete.retain(|ended| *ended != id),
             _ => {}
         }
         self.drop_stream(stream);

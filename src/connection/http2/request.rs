@@ -155,7 +155,7 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> Option<Called> {
-        if self.waiting.is_empty() && self.can_call(service) {
+        if !self.has_waiting() && self.can_call(service) {
             return Some(self.call_partial(stream, request, io, buffers, service));
         }
         self.set_waiting(stream, request, buffers);
@@ -165,7 +165,7 @@ impl Http2 {
     /// Whether another handler of this connection may run.
     fn can_call(&self, service: &Service) -> bool {
         self.turn.admission == Admission::Handle
-            && self.waiting.is_empty()
+            && !self.has_waiting()
             && self.handlers < service.config.handlers_per_connection()
             && !self.owes_much(service)
     }
@@ -229,7 +229,7 @@ impl Http2 {
         service: &Service,
     ) -> Called {
         let window = self.mux.as_mut().map_or(0, |mux| {
-            mux.raise_window(stream, buffers.write_queue.bytes());
+            mux.raise_window(stream, buffers.io.write_queue.bytes());
             mux.receive_window(stream)
         });
         let channel = BodyChannel::new(
@@ -296,7 +296,7 @@ impl Http2 {
 
     /// Whether a reader can be asked for the next part, or a response that came later be completed.
     pub(super) fn can_read(&self, service: &Service) -> bool {
-        self.can_call_reads(service) && !(self.to_read.is_empty() && self.to_complete.is_empty())
+        self.work.as_ref().is_some_and(|work| work.can_read()) && self.can_call_reads(service)
     }
 
     /// Whether a call may run that does not call a handler.
@@ -307,14 +307,14 @@ impl Http2 {
 
     /// Whether a call is due that does not call a handler.
     pub(super) fn has_reads(&self) -> bool {
-        !(self.to_read.is_empty() && self.to_complete.is_empty() && self.to_drive.is_empty())
+        self.work.as_ref().is_some_and(|work| work.has_reads())
     }
 
     fn next_read(&mut self, buffers: &mut WorkerBuffers, service: &Service) -> Option<Called> {
         if !self.can_read(service) {
             return None;
         }
-        while let Some(stream) = self.to_read.pop_front() {
+        while let Some(stream) = (self.work.as_mut()).and_then(|work| work.to_read.pop_front()) {
             let is_sending = |step: &Step| matches!(step, Step::Sending(_));
             let Step::Sending(sending) = self.take_step(stream, is_sending) else {
                 continue;

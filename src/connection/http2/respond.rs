@@ -35,7 +35,8 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) {
-        for reply in mem::take(&mut self.replies) {
+        let Some(work) = &mut self.work else { return };
+        for reply in mem::take(&mut work.replies) {
             self.apply(reply, io, buffers, service);
         }
     }
@@ -161,7 +162,7 @@ impl Http2 {
     ) {
         let date = buffers.date();
         let is_full = self.is_full(buffers);
-        let out = buffers.write_queue.bytes();
+        let out = buffers.io.write_queue.bytes();
         let Some(mux) = self.mux.as_mut().filter(|mux| mux.get(stream).is_some()) else {
             return drop_quietly(response);
         };
@@ -238,7 +239,7 @@ impl Http2 {
         let Some(mux) = self.mux.as_mut().filter(|mux| mux.get(stream).is_some()) else {
             return;
         };
-        let out = buffers.write_queue.bytes();
+        let out = buffers.io.write_queue.bytes();
         match trailers.is_empty() {
             true => mux.append_data(stream, &[], true, out),
             false => mux.send_trailers(stream, trailers, out),
@@ -248,7 +249,7 @@ impl Http2 {
 
     /// Notes that a response is complete. The rest of its request is discarded.
     pub(super) fn finish(&mut self, stream: StreamId, buffers: &mut WorkerBuffers) {
-        buffers.write_queue.push_response();
+        buffers.io.write_queue.push_response();
         if let Some(entry) = self.stream_mut(stream) {
             entry.step = Step::Discarding(buffers.now);
             entry.arrived = None;
@@ -261,7 +262,7 @@ impl Http2 {
 
     /// Resets a stream.
     pub(super) fn reset(&mut self, stream: StreamId, code: ErrorCode, buffers: &mut WorkerBuffers) {
-        let out = buffers.write_queue.bytes();
+        let out = buffers.io.write_queue.bytes();
         if let Some(mux) = &mut self.mux
             && let Some(data) = mux.reset(stream, code, out)
         {
@@ -277,7 +278,7 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
     ) {
         let Some(mux) = &mut self.mux else { return };
-        match mux.cancel_stalled(stream, buffers.write_queue.bytes()) {
+        match mux.cancel_stalled(stream, buffers.io.write_queue.bytes()) {
             Ok(Some(data)) => self.forget_reset(stream, data, buffers),
             Ok(None) => {}
             Err(error) => self.fail(&error, io, buffers),
@@ -359,7 +360,7 @@ impl Http2 {
             if let Some(kind) = mux.abuse_kind() {
                 self.stats.add_abuse(kind);
             }
-            mux.close(error, buffers.write_queue.bytes());
+            mux.close(error, buffers.io.write_queue.bytes());
             self.cancel_all(mux);
         }
         io.state = State::Closing(CloseMode::Linger);
@@ -379,7 +380,9 @@ impl PartialRequest {
 /// Each drop is guarded on its own: a second panic while the first unwinds would end the process.
 impl Drop for Http2 {
     fn drop(&mut self) {
-        self.replies.drain(..).for_each(drop_quietly);
+        if let Some(work) = &mut self.work {
+            work.replies.drain(..).for_each(drop_quietly);
+        }
         if let Some(mux) = self.mux.take() {
             drop_streams(mux);
         }

@@ -44,7 +44,7 @@ pub(super) enum Next {
 impl Http2 {
     /// Whether the output is to be sent before more is added.
     pub(super) fn is_full(&self, buffers: &WorkerBuffers) -> bool {
-        buffers.write_queue.has_burst(self.burst.size())
+        buffers.io.write_queue.has_burst(self.burst.size())
     }
 
     /// Appends content to the write queue until it is full or windows end.
@@ -80,7 +80,7 @@ impl Http2 {
                 sending.note_free();
                 mux.set_pending(stream, None);
                 self.set_step(stream, Step::Sending(sending));
-                self.to_read.push_back(stream);
+                self.work().to_read.push_back(stream);
             }
             Next::Drive => {
                 sending.note_free();
@@ -186,7 +186,7 @@ impl Sending {
     ) -> Next {
         let most = mux.capacity(stream).min(PART);
         let now = buffers.now;
-        let (out, insertions) = buffers.write_queue.parts();
+        let (out, insertions) = buffers.io.write_queue.parts();
         let (sent, next) = match &mut self.content {
             Outgoing::Memory(body) => {
                 let sent = send_memory(body.shared(), stream, most, mux, out, insertions);

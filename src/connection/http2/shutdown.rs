@@ -64,7 +64,7 @@ impl Http2 {
         let (Shutdown::None, Some(mux)) = (self.shutdown, &mut self.mux) else {
             return false;
         };
-        mux.announce_shutdown(buffers.write_queue.bytes());
+        mux.announce_shutdown(buffers.io.write_queue.bytes());
         self.shutdown = Shutdown::Announced { since: buffers.now };
         true
     }
@@ -74,7 +74,7 @@ impl Http2 {
     pub(super) fn close_after_response(&mut self, buffers: &mut WorkerBuffers) {
         match &mut self.mux {
             Some(mux) if mux.is_empty() && matches!(self.shutdown, Shutdown::None) => {
-                mux.announce_shutdown_alone(buffers.write_queue.bytes());
+                mux.announce_shutdown_alone(buffers.io.write_queue.bytes());
                 self.shutdown = Shutdown::Announced { since: buffers.now };
             }
             _ => {
@@ -124,7 +124,7 @@ impl Http2 {
         };
         let Some(mux) = &mut self.mux else { return };
         if is_due {
-            mux.shut_down(ErrorCode::NoError, b"", buffers.write_queue.bytes());
+            mux.shut_down(ErrorCode::NoError, b"", buffers.io.write_queue.bytes());
             self.shutdown = Shutdown::Last;
             self.stats.add_goaway(ErrorCode::NoError);
         }

@@ -32,7 +32,14 @@ impl Http2 {
         }
         request.since = buffers.now;
         self.set_step(stream, Step::Waiting(request));
-        self.waiting.push_back(stream);
+        self.work().waiting.push_back(stream);
+    }
+
+    /// Whether a request waits for a handler.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.work
+            .as_ref()
+            .is_some_and(|work| work.first_waiting().is_some())
     }
 
     /// Whether the client has to take responses before it gets more. A client of HTTP/1.1 would need
@@ -58,7 +65,7 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> Option<Called> {
-        while let Some(&stream) = self.waiting.front() {
+        while let Some(stream) = self.work.as_ref().and_then(|work| work.first_waiting()) {
             let overload = match self.turn.admission {
                 Admission::Shed(overload) => Some(overload),
                 _ if self.owes_much(service) => {
@@ -72,7 +79,7 @@ impl Http2 {
                 }
                 Admission::Handle => None,
             };
-            self.waiting.pop_front();
+            self.work().waiting.pop_front();
             // The stream may have been reset.
             let step = self.take_step(stream, |step| matches!(step, Step::Waiting(_)));
             match (step, overload) {

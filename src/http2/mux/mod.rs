@@ -364,6 +364,7 @@ impl<T: Default> Mux<T> {
     pub fn return_memory(&mut self, memory: &mut StreamMemory<T>) {
         self.streams.return_memory(memory);
         self.reset_streams.shrink();
+        self.schedule.shrink();
     }
 
     /// How many streams were refused since the last call, because the client had too many.

@@ -11,8 +11,10 @@ const KEPT: std::ops::RangeInclusive<u32> = 128..=1024;
 /// it knew is ignored (RFC 9113 section 5.1). A stream that is forgotten is a closed stream.
 #[derive(Debug)]
 pub(super) struct ResetStreams {
-    streams: VecDeque<ResetStream>,
-    most: usize,
+    /// `None` while there is none, because most connections never have one.
+    #[expect(clippy::box_collection, reason = "`None` takes a word")]
+    streams: Option<Box<VecDeque<ResetStream>>>,
+    most: u32,
 }
 
 #[derive(Debug)]
@@ -26,42 +28,49 @@ impl ResetStreams {
     /// For a client that may have this many streams open. All of them may be reset at once.
     pub(super) fn new(max_streams: u32) -> Self {
         Self {
-            streams: VecDeque::new(),
-            most: max_streams.clamp(*KEPT.start(), *KEPT.end()) as usize,
+            streams: None,
+            most: max_streams.clamp(*KEPT.start(), *KEPT.end()),
         }
     }
 
     pub(super) fn insert(&mut self, id: StreamId, window: u32) {
-        if self.streams.len() == self.most {
-            self.streams.pop_front();
+        let streams = self.streams.get_or_insert_default();
+        if streams.len() == self.most as usize {
+            streams.pop_front();
         }
-        self.streams.push_back(ResetStream { id, window });
+        streams.push_back(ResetStream { id, window });
     }
 
     pub(super) fn contains(&self, id: StreamId) -> bool {
-        self.streams.iter().any(|stream| stream.id == id)
+        let mut streams = self.streams.iter().flat_map(|streams| streams.iter());
+        streams.any(|stream| stream.id == id)
     }
 
     /// Forgets a stream that the client has ended.
     pub(super) fn remove(&mut self, id: StreamId) {
-        self.streams.retain(|stream| stream.id != id);
+        if let Some(streams) = &mut self.streams {
+            streams.retain(|stream| stream.id != id);
+        }
     }
 
     /// Counts a DATA frame. `Err` is more than the client may send, `None` another stream.
     pub(super) fn debit(&mut self, id: StreamId, length: u32) -> Option<Result<(), ()>> {
-        let stream = self.streams.iter_mut().find(|stream| stream.id == id)?;
+        let mut streams = self.streams.as_mut()?.iter_mut();
+        let stream = streams.find(|stream| stream.id == id)?;
         let left = stream.window.checked_sub(length);
         stream.window = left.unwrap_or(0);
         Some(left.map(drop).ok_or(()))
     }
 
     pub(super) fn held(&self) -> usize {
-        self.streams.capacity() * size_of::<ResetStream>()
+        let capacity = self
+            .streams
+            .as_ref()
+            .map_or(0, |streams| streams.capacity());
+        capacity * size_of::<ResetStream>()
     }
 
     pub(super) fn shrink(&mut self) {
-        if self.streams.is_empty() {
-            self.streams = VecDeque::new();
-        }
+        self.streams.take_if(|streams| streams.is_empty());
     }
 }

@@ -23,8 +23,8 @@ const SMALLEST_INITIAL: usize = 128;
 #[derive(Debug)]
 pub(super) struct OpenData {
     stream: StreamId,
-    start: usize,
-    end: usize,
+    start: u32,
+    end: u32,
 }
 
 impl<T: Default> Mux<T> {
@@ -154,7 +154,9 @@ impl<T: Default> Mux<T> {
     pub fn append_data(&mut self, stream: StreamId, content: &[u8], end: bool, out: &mut Vec<u8>) {
         let behind = out.len();
         let start = match self.open_data.take() {
-            Some(open) if open.stream == stream && open.end == behind => open.start,
+            Some(open) if open.stream == stream && open.end as usize == behind => {
+                open.start as usize
+            }
             _ => behind,
         };
         let length = (behind - start).saturating_sub(Self::DATA_HEADER) + content.len();
@@ -174,8 +176,8 @@ impl<T: Default> Mux<T> {
         out.extend_from_slice(content);
         self.open_data = Some(OpenData {
             stream,
-            start,
-            end: out.len(),
+            start: start as u32,
+            end: out.len() as u32,
         });
         if end {
             self.end_response(stream, out);

@@ -14,8 +14,10 @@ pub(super) struct Schedule {
     client: Client,
     /// The number of the last turn.
     turn: u64,
-    /// Priorities that arrived before their streams (RFC 9218 section 7).
-    early: VecDeque<(StreamId, Priority)>,
+    /// Priorities that arrived before their streams (RFC 9218 section 7). `None` if none ever did, as on
+    /// most connections.
+    #[expect(clippy::box_collection, reason = "`None` takes a word")]
+    early: Option<Box<VecDeque<(StreamId, Priority)>>>,
 }
 
 /// Whether the client states priorities.
@@ -34,17 +36,20 @@ impl Schedule {
         if stated.is_some() {
             self.client = Client::Prioritizes;
         }
-        let mut early = None;
-        while let Some((id, priority)) = self.early.front().copied() {
-            if id > stream {
-                break;
-            }
-            if id == stream {
-                early = Some(priority);
-            }
-            self.early.pop_front();
+        self.take_early(stream).or(stated).unwrap_or_default()
+    }
+
+    /// Takes the priority that arrived before this stream, and drops those of streams that were left out.
+    fn take_early(&mut self, stream: StreamId) -> Option<Priority> {
+        let early = self.early.as_mut()?;
+        let mut found = None;
+        while let Some((id, priority)) = early.front().copied()
+            && id <= stream
+        {
+            found = (id == stream).then_some(priority);
+            early.pop_front();
         }
-        early.or(stated).unwrap_or_default()
+        found
     }
 
     /// A PRIORITY_UPDATE has arrived.
@@ -55,11 +60,12 @@ impl Schedule {
     /// Keeps the priority of a stream that is not open yet. If there are too many, that of the
     /// highest stream is dropped, as it is needed last.
     pub(super) fn keep_early(&mut self, stream: StreamId, priority: Priority) {
-        match self.early.binary_search_by_key(&stream, |(id, _)| *id) {
-            Ok(at) => self.early[at].1 = priority,
+        let early = self.early.get_or_insert_default();
+        match early.binary_search_by_key(&stream, |(id, _)| *id) {
+            Ok(at) => early[at].1 = priority,
             Err(at) => {
-                self.early.insert(at, (stream, priority));
-                self.early.truncate(MAX_EARLY);
+                early.insert(at, (stream, priority));
+                early.truncate(MAX_EARLY);
             }
         }
     }
@@ -100,8 +106,14 @@ impl Schedule {
         chosen.map(|chosen| chosen.stream)
     }
 
+    /// Frees what is empty.
+    pub(super) fn shrink(&mut self) {
+        self.early.take_if(|early| early.is_empty());
+    }
+
     pub(super) fn held(&self) -> usize {
-        self.early.capacity() * size_of::<(StreamId, Priority)>()
+        let capacity = self.early.as_ref().map_or(0, |early| early.capacity());
+        capacity * size_of::<(StreamId, Priority)>()
     }
 }
 

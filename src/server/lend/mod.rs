@@ -60,18 +60,20 @@ impl ServerState {
             return None;
         };
         buffers.set_token(Some(token.number()));
-        let reply = call.run(buffers, &self.service);
+        let mut reply = Some(call.run(buffers, &self.service));
         self.activity.end_lend(index);
         match self.poller.reclaim(token) {
             Some(mut task) => {
                 let connection = &mut task.connection;
-                let result = guarded(buffers, |buffers| {
-                    connection.resume(reply, buffers, &self.service)
+                // A reply is large to move, so the guard gets a reference.
+                let result = guarded(buffers, |buffers| match reply.take() {
+                    Some(reply) => connection.resume(reply, buffers, &self.service),
+                    None => DriveResult::Requeue,
                 });
                 self.count_shed(buffers);
                 Some((task, result))
             }
-            None => self.post(token, buffers, reply),
+            None => self.post(token, buffers, reply?),
         }
     }
 

@@ -103,7 +103,7 @@ impl Http1 {
             return Ok(Some(result));
         }
         // Otherwise every part that arrives would wake a worker, although only the handler reads it.
-        if wake != WakeReason::Deregistered && self.decoder.lacks_body(&buffers.input) {
+        if wake != WakeReason::Deregistered && self.decoder.lacks_body(&buffers.io.input) {
             return Ok(Some(DriveResult::Deregister));
         }
         let Some(decoder) = self.decoder.stream(&mut buffers.request) else {
@@ -166,7 +166,7 @@ impl BodyChannel {
         let channel = Arc::new(Self {
             state: Mutex::new(Some(ChannelState {
                 socket: io.socket.take(),
-                input: mem::take(&mut buffers.input),
+                input: mem::take(&mut buffers.io.input),
                 decoder,
                 waited: Duration::ZERO,
                 interim: &[],
@@ -210,8 +210,12 @@ impl ChannelState {
         }
         io.expect_more();
         io.socket.put_back(self.socket);
-        buffers.write_queue.bytes().extend_from_slice(self.interim);
-        buffers.input = self.input;
+        buffers
+            .io
+            .write_queue
+            .bytes()
+            .extend_from_slice(self.interim);
+        buffers.io.input = self.input;
         // Reads may have waited for long, and other clients must not pay for that.
         buffers.catch_up();
     }
