@@ -203,7 +203,7 @@ fn send_hints(later: &mut Later, buffers: &mut WorkerBuffers) {
     let request = &buffers.request;
     let hints = later.take_hints(request.context.version, || Cow::Owned(request.headers()));
     if let Some(hints) = hints {
-        early_hints(&hints, buffers.write_queue.bytes());
+        early_hints(&hints, buffers.io.write_queue.bytes());
     }
 }
 

@@ -130,7 +130,7 @@ impl Http2 {
             mux.discard(stream);
         }
         if let Some(hints) = waiting.take_hints() {
-            let out = buffers.write_queue.bytes();
+            let out = buffers.io.write_queue.bytes();
             mux.send_interim(stream, early_hints(), &hints, out);
             self.turn.has_interim = true;
         }
