@@ -90,6 +90,7 @@ def undici(scratch):
     return _npm(Path(scratch, "node"), f"undici@{UNDICI}")
 
 
+@functools.cache
 def undici_http2(scratch):
     """Installs a newer undici into `node-http2`. Returns the reason if it fails."""
     version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()

@@ -90,6 +90,19 @@ class Browser:
             raise AssertionError(f"{expression}: {reply['exceptionDetails']}")
         return reply["result"].get("value")
 
+    def choose_file(self, selector, path):
+        """Chooses a file in an input of the page."""
+        root = self._call("DOM.getDocument")["root"]["nodeId"]
+        node = self._call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self._call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+
+    def submit(self, selector):
+        """Submits a form of the page as its button does, and waits for the next page."""
+        self._events = []
+        self.errors, self.status = [], None
+        self.evaluate(f"document.querySelector('{selector}').requestSubmit()")
+        self._wait_for("Page.loadEventFired")
+
     def _call(self, method, **parameters):
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}

@@ -26,6 +26,11 @@ class Example:
         """Closes its input, and returns its report of the drain."""
         return self._process.communicate(timeout=TIMEOUT)[0].decode()
 
+    def terminate(self):
+        """Sends SIGTERM, and returns its report of the drain."""
+        self._process.terminate()
+        return self.stop()
+
     def kill(self):
         self._process.kill()
         self._process.wait()
