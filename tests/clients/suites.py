@@ -20,7 +20,7 @@ from curl import issue
 STAND_INS = Path(__file__).resolve().parent / "stand_ins"
 
 # The longest run of one suite, in seconds.
-SUITE_TIMEOUT = 180
+SUITE_TIMEOUT = 300
 
 # The variables that name a file of trusted certificates.
 TRUST = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
