@@ -107,29 +107,58 @@ def with_python(check, stage, url):
 
     with requests.Session() as session:
         session.trust_env = False
-        exchanges(check, Python("requests", session, url, {"allow_redirects": False}))
+        from_python(check, Python("requests", session, url, "data", {"allow_redirects": False}))
     with httpx.Client(http1=False, http2=True, trust_env=False, timeout=TIMEOUT) as client:
-        exchanges(check, Python("httpx over HTTP/2", client, url, {"follow_redirects": False}))
+        from_python(check, Python("httpx over HTTP/2", client, url, "content", {}))
+
+
+def from_python(check, client):
+    exchanges(check, client)
+    with check(f"{client.how}: a form of unknown length arrives in pieces"):
+        content_type = {"Content-Type": "multipart/form-data; boundary=b"}
+        response = client.post("/pictures", headers=content_type, **{client.body: pieces()})
+        expect(response.status_code, 303, "the status")
+    with check(f"{client.how}: a missing or repeated picture gets a 422 that names it"):
+        picture = ("picture", ("a.png", PNG))
+        for files, reason in [([("title", (None, "x"))], "is missing"),
+                              ([picture, picture], "occurs more than once")]:
+            response = client.post("/pictures", files=files)
+            expect(response.status_code, 422, "the status")
+            expect_in(f'"picture" {reason}', response.text, "the reason")
+    with check(f"{client.how}: more than 1,000 parts get a 413"):
+        response = client.post("/pictures", files=[("x", ("x", b"1"))] * 1001)
+        expect(response.status_code, 413, "the status")
+
+
+def pieces():
+    part = b"--b\r\nContent-Disposition: form-data; name="
+    yield part + b'"title"\r\n\r\n'
+    yield from [b"x"] * 1000
+    yield b"\r\n" + part + b'"picture"; filename="a.png"\r\n\r\n'
+    yield from [PNG * 1000] * 100
+    yield b"\r\n--b--\r\n"
 
 
 class Python:
     """requests and httpx send forms alike."""
 
-    def __init__(self, how, session, url, options):
-        self.how, self.session, self.url = how, session, url
+    def __init__(self, how, session, url, body, options):
+        # `body` is the name of the argument for a body as it is.
+        self.how, self.session, self.url, self.body = how, session, url, body
         self.options = options | {"timeout": TIMEOUT}
 
+    def post(self, path, **form):
+        return self.session.post(f"{self.url}{path}", **form, **self.options)
+
     def log_in(self):
-        response = self.session.post(f"{self.url}/login", data=LOGIN, **self.options)
-        expect(response.status_code, 303, "the status of the login")
+        expect(self.post("/login", data=LOGIN).status_code, 303, "the status of the login")
 
     def get(self, path):
         return self.session.get(f"{self.url}{path}", **self.options).content
 
     def upload(self, title, name, content):
-        return self.session.post(
-            f"{self.url}/pictures", data={"title": title},
-            files={"picture": (name, content, "image/png")}, **self.options).status_code
+        files = {"picture": (name, content, "image/png")}
+        return self.post("/pictures", data={"title": title}, files=files).status_code
 
 
 def with_undici(check, stage, url):
