@@ -118,6 +118,10 @@ impl Handler for Redirect {
         response.headers_mut().insert(LOCATION, location);
         response
     }
+
+    fn may_upgrade(&self) -> bool {
+        false
+    }
 }
 
 /// The path and query of a request. `OPTIONS *` has none, and the redirect leads to `/`.

@@ -115,6 +115,22 @@ pub trait Handler: Send + Sync + 'static {
     fn check(&self) -> io::Result<()> {
         Ok(())
     }
+
+    /// Whether this handler may respond with an [`Upgrade`](crate::Upgrade). A server calls this once
+    /// before it starts. If no response is one, the server does not offer WebSockets to clients of
+    /// HTTP/2 (RFC 8441). A handler that wraps another passes its result on. The default is true.
+    ///
+    /// ```
+    /// use httpool::services::Echo;
+    /// use httpool::{Handler, Request};
+    ///
+    /// assert!(!Echo::default().may_upgrade());
+    /// // Nothing is known of a function.
+    /// assert!((|_: Request| "hello").may_upgrade());
+    /// ```
+    fn may_upgrade(&self) -> bool {
+        true
+    }
 }
 
 /// How the body of a request is received.
@@ -278,6 +294,10 @@ impl<H: Handler + ?Sized> Handler for Arc<H> {
 
     fn check(&self) -> io::Result<()> {
         (**self).check()
+    }
+
+    fn may_upgrade(&self) -> bool {
+        (**self).may_upgrade()
     }
 }
 

@@ -169,7 +169,7 @@ impl Server {
     /// [can't handle requests](Handler::check).
     pub fn run(self, handler: impl Handler) -> io::Result<DrainReport> {
         handler.check()?;
-        let config = self.config;
+        let config = self.config.for_handler(&handler);
         let workers = config.workers;
         let workers_waker = Waker::new()?;
         let shared = Arc::new(ServerState {

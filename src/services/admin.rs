@@ -149,6 +149,10 @@ impl Handler for Admin {
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         response
     }
+
+    fn may_upgrade(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

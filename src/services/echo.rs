@@ -106,6 +106,10 @@ impl Handler for Echo {
             _ => BodyMode::HeadOnly,
         }
     }
+
+    fn may_upgrade(&self) -> bool {
+        false
+    }
 }
 
 /// The request's `ClientInfo`, on one line.

@@ -344,6 +344,10 @@ impl<H: Handler> Handler for Layered<H> {
     fn check(&self) -> io::Result<()> {
         self.handler.check()
     }
+
+    fn may_upgrade(&self) -> bool {
+        self.handler.may_upgrade()
+    }
 }
 
 impl Layers {

@@ -5,6 +5,7 @@ mod conflict;
 use std::time::{Duration, Instant};
 
 pub use self::conflict::Conflict;
+use crate::message::Handler;
 #[cfg(feature = "_tls")]
 use crate::net::Alpn;
 #[cfg(feature = "proxy")]
@@ -252,6 +253,22 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The configuration of a server with this handler: WebSockets are announced only if it may open some.
+    #[cfg_attr(
+        not(feature = "http2"),
+        expect(unused_variables, reason = "only HTTP/2 announces them")
+    )]
+    pub(crate) fn for_handler(self, handler: &impl Handler) -> Self {
+        #[cfg(feature = "http2")]
+        let config = Self {
+            websockets: self.websockets && handler.may_upgrade(),
+            ..self
+        };
+        #[cfg(not(feature = "http2"))]
+        let config = self;
+        config
+    }
+
     /// The newest protocol that TLS clients may choose.
     #[cfg(feature = "_tls")]
     pub(crate) fn newest_protocol(&self) -> Alpn {

@@ -199,6 +199,10 @@ impl Handler for ServeDir {
     fn body_mode(&self, _: &Request) -> BodyMode {
         BodyMode::HeadOnly
     }
+
+    fn may_upgrade(&self) -> bool {
+        false
+    }
 }
 
 /// A router with this folder as its fallback, which can be nested.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, unbounded};
 use httpool::http2::ErrorCode;
-use httpool::services::{AccessFormat, AccessLog};
+use httpool::services::{AccessFormat, AccessLog, Echo};
 use httpool::websocket::{Close, Message, Options, WebSocket, WebSocketHandler, WebSocketSender};
-use httpool::{Builder, Handler, IntoResponse, Request, Response};
+use httpool::{Builder, Handler, IntoResponse, Layered, Request, Response};
 
 use crate::support::http2::{END_STREAM, Http2Client, setting};
 use crate::support::request::Field;
@@ -262,6 +262,18 @@ fn idle_websockets_hold_no_worker(transport: Transport) {
     for (number, (mut socket, _)) in opened.into_iter().enumerate() {
         socket.expect(&mut clients[number / 50], TEXT, "to all");
     }
+}
+
+#[test]
+fn servers_without_websockets_announce_none() {
+    let plain = TestServer::spawn(|builder| builder, Arc::new(Layered::new(Echo::default())));
+    let mut client = Http2Client::connect(&plain);
+    let settings = client.expect_settings();
+    let announced = settings.get(&setting::ENABLE_CONNECT_PROTOCOL);
+    assert!(matches!(announced, None | Some(0)), "{announced:?}");
+    let stream = client.open(&connect_fields("websocket", "/"));
+    // Without the setting, the pseudo-header of RFC 8441 is an unknown one.
+    client.expect_status(stream, 400);
 }
 
 #[test]
