@@ -85,11 +85,12 @@ impl WaitFor {
     }
 
     /// Whether the connection does something when a drain begins: it has several requests at a time,
-    /// or speaks a protocol that wants to know.
+    /// speaks a protocol that wants to know, or waits for a thread while its client may have left.
     pub(crate) fn is_told_of_drain(self) -> bool {
         matches!(
             self,
-            Self::NextStream
+            Self::Waker
+                | Self::NextStream
                 | Self::Streams
                 | Self::StreamsOrRoom
                 | Self::Upgraded

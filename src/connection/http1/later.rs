@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use std::io;
 use std::time::Instant;
 
+use http::Version;
+
 use super::Http1;
 use crate::connection::connection_io::{ConnectionIo, Readiness};
 use crate::connection::transaction::{Transaction, drop_quietly};
-use crate::connection::{CloseReason, DriveResult, Service, WorkerBuffers};
-use crate::http1::{KeptHead, early_hints};
+use crate::connection::{CloseReason, DriveResult, Phase, Service, WorkerBuffers};
+use crate::http1::{CONTINUE, KeptHead, early_hints};
 use crate::message::body::{Client, Presence};
 use crate::message::waker::Alarm;
 use crate::message::{Later, Response};
@@ -22,8 +24,30 @@ pub(super) struct WaitingRequest {
     /// When the handler returned.
     since: Instant,
     body: RequestBody,
+    probe: Probe,
     /// Wakes the connection when the response is due by the clock.
     _alarm: Option<Box<dyn Alarm>>,
+}
+
+/// A way to learn whether a client that has closed its side still reads. The system tells nothing more
+/// of it until something is sent: then the system of a client that is gone resets the connection.
+///
+/// `100 Continue` can be sent at any time before the response, because every client of HTTP/1.1 discards
+/// it if it has not asked for it (RFC 9110 section 15.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    Possible,
+    /// It was sent, or the client speaks HTTP/1.0 and would take it for the response.
+    Impossible,
+}
+
+impl Probe {
+    fn of(version: Version) -> Self {
+        match version {
+            Version::HTTP_10 => Self::Impossible,
+            _ => Self::Possible,
+        }
+    }
 }
 
 /// The part of the request's body that is read after the response.
@@ -36,9 +60,9 @@ pub(super) enum RequestBody {
 }
 
 impl WaitingRequest {
-    /// The approximate memory that the client decides on.
+    /// The approximate memory.
     pub(super) fn held(&self) -> usize {
-        size_of::<Self>() + self.head.held()
+        size_of::<Self>() + self.head.held() + self.later.held()
     }
 }
 
@@ -87,6 +111,7 @@ impl Http1 {
             let alarm = later.alarm().filter(|at| *at > now);
             timer = alarm.and_then(|at| waker.alarm(at, waker.clone()));
         }
+        let probe = Probe::of(buffers.request.context.version);
         self.waiting = Some(Box::new(WaitingRequest {
             _alarm: timer,
             transaction,
@@ -94,6 +119,7 @@ impl Http1 {
             head: buffers.request.keep_head(),
             since: now,
             body,
+            probe,
         }));
         Ok(())
     }
@@ -111,16 +137,14 @@ impl Http1 {
         if let Some(result) = io.send(buffers, service)? {
             return Ok(Some(result));
         }
+        if io.readiness == Readiness::HungUp
+            && let Some(result) = self.check_client(io, buffers, service)?
+        {
+            return Ok(Some(result));
+        }
         let Some(waiting) = &mut self.waiting else {
             return Ok(None);
         };
-        if io.readiness == Readiness::HungUp {
-            match io.socket.presence() {
-                Presence::Gone => return Ok(Some(DriveResult::Close(CloseReason::ClientLeft))),
-                Presence::Finished => waiting.later.client_finished(),
-                Presence::Here => {}
-            }
-        }
         let held = waiting.held() + self.decoder.held() + io.socket.held();
         let has_room = io.share.grow(buffers.io.input.unread().len() + held);
         let resolution = waiting.later.poll(buffers.now);
@@ -138,6 +162,7 @@ impl Http1 {
             head,
             since,
             body,
+            probe: _,
             _alarm: _,
         } = *waiting;
         buffers.request.restore_head(head);
@@ -154,6 +179,30 @@ impl Http1 {
             None => self.finish_body(io, &transaction, response, body, buffers, service)?,
         }
         Ok(None)
+    }
+
+    /// Finds out whether a client that has closed its side is gone. While the server runs, a client that
+    /// may still read is left alone, but a shutdown should wait only for clients that do read.
+    fn check_client(
+        &mut self,
+        io: &mut ConnectionIo,
+        buffers: &mut WorkerBuffers,
+        service: &Service,
+    ) -> io::Result<Option<DriveResult>> {
+        let Some(waiting) = &mut self.waiting else {
+            return Ok(None);
+        };
+        match io.socket.presence() {
+            Presence::Gone => return Ok(Some(DriveResult::Close(CloseReason::ClientLeft))),
+            Presence::Here => return Ok(None),
+            Presence::Finished => waiting.later.client_finished(),
+        }
+        if service.phase.get() < Phase::Draining || waiting.probe == Probe::Impossible {
+            return Ok(None);
+        }
+        waiting.probe = Probe::Impossible;
+        buffers.io.write_queue.bytes().extend_from_slice(CONTINUE);
+        io.send(buffers, service)
     }
 
     fn finish_body(

@@ -71,7 +71,7 @@ impl WaitingRequest {
 
     /// The approximate memory.
     pub(super) fn held(&self) -> usize {
-        size_of::<Self>() + self.request.held()
+        size_of::<Self>() + self.request.held() + self.later.held()
     }
 
     fn take_hints(&mut self) -> Option<Box<HeaderMap>> {

@@ -409,7 +409,6 @@ impl Body {
     }
 
     /// How much memory only this content uses.
-    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
     pub(crate) fn held(&self) -> usize {
         match &self.content {
             Content::Memory(bytes) if bytes.is_unique() => bytes.len(),
@@ -420,7 +419,7 @@ impl Body {
             | Content::Withheld(_)
             | Content::Later(_) => 0,
             #[cfg(feature = "inspect")]
-            Content::Broken(_) => 0,
+            Content::Broken(broken) => broken.content.held(),
         }
     }
 

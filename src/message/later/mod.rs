@@ -80,6 +80,10 @@ pub(crate) const LATE: &str = "the response did not come in time";
 /// requests on the same connection wait for it, because responses have an order. In HTTP/2 it holds
 /// only its stream. A request that waits for a `Later` is never shed.
 ///
+/// A client of HTTP/1.1 that has closed its side of the connection, without a reset, may still read. So
+/// its response is kept. A shutdown sends it `100 Continue`, which clients discard, and to which the
+/// system of a client that is gone answers with a reset.
+///
 /// If the client leaves, the responder is [cancelled](Responder::is_cancelled), and
 /// [observers](crate::Observer) see [`Outcome::Cancelled`](crate::Outcome::Cancelled).
 ///
@@ -150,12 +154,13 @@ impl Later {
     /// Creates a response that is sent after this delay, by the server's own timer. It has no deadline
     /// unless you set one.
     ///
+    /// Its content counts against [`Builder::max_buffered_memory`](crate::Builder::max_buffered_memory)
+    /// while it waits. To make a large response only when it is due, [map](Self::map) a small one.
+    ///
     /// It is never early, and at most ten milliseconds late (mostly one or two) while a worker and a core
     /// are free. Otherwise it waits for them: on a busy machine as long as any thread, and while all
     /// workers are in handlers until one returns. Many that are due at the same moment are sent one after
-    /// another. An HTTP/1.1 client that closes its
-    /// connection in the usual way, without a reset, may still read, so its connection is kept until the
-    /// response is due.
+    /// another.
     ///
     /// ```
     /// use std::time::Duration;
@@ -320,6 +325,14 @@ impl Later {
         match &self.source {
             Source::Timer { at, .. } => Some(*at),
             Source::Responder(_) | Source::Call(_) => None,
+        }
+    }
+
+    /// The memory of a response that waits for its time. One that another thread gives is sent at once.
+    pub(crate) fn held(&self) -> usize {
+        match &self.source {
+            Source::Timer { response, .. } => response.body().held(),
+            Source::Responder(_) => 0,
         }
     }
 

@@ -194,8 +194,11 @@ impl<'a> Model<'a> {
                     .expired(late, |connection| expired.push(connection));
                 self.take_removed(expired, !matches!(self.place, Place::WithWorker(_)))
             }
-            Step::Recall => self.recall(WaitFor::is_idle, WaitFor::NextRequest),
-            Step::Announce => self.recall(WaitFor::is_told_of_drain, WaitFor::UpgradedOrRoom),
+            Step::Recall => self.recall(WaitFor::is_idle, &[WaitFor::NextRequest]),
+            Step::Announce => {
+                let told = [WaitFor::UpgradedOrRoom, WaitFor::Waker];
+                self.recall(WaitFor::is_told_of_drain, &told)
+            }
             Step::Release => {
                 if !matches!(self.place, Place::WithWorker(_)) {
                     return false;
@@ -208,11 +211,11 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Recalls the connection if `kind` matches, as it does for `wait_for` only.
-    fn recall(&mut self, kind: fn(WaitFor) -> bool, wait_for: WaitFor) -> bool {
+    /// Recalls the connection if `kind` matches, as it does for `meant` only.
+    fn recall(&mut self, kind: fn(WaitFor) -> bool, meant: &[WaitFor]) -> bool {
         let mut recalled = Vec::new();
         (self.poller).recall(kind, |connection| recalled.push(connection));
-        let is_meant = matches!(self.place, Place::Parked(parked) if parked == wait_for);
+        let is_meant = matches!(self.place, Place::Parked(parked) if meant.contains(&parked));
         self.take_removed(recalled, is_meant)
     }
 

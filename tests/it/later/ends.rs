@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use httpool::http::StatusCode;
 use httpool::http2::ErrorCode;
-use httpool::{IntoResponse, Later, Layered, Next, Request, Upgrade};
+use httpool::{Builder, IntoResponse, Later, Layered, Next, Request, Upgrade};
 
 use super::{Desk, serve};
 use crate::support::{Gate, Http2Client, SOON, TestServer, Transport, eventually, request};
+use crate::support::{
+    Client, Gate, Http2Client, NEVER, SOON, TestServer, Transport, eventually, request,
+};
 
 #[test]
 fn later_response_may_come_later_again() {
@@ -195,4 +198,23 @@ fn memory_of_waiting_requests_is_bounded() {
     responder.respond("hello").expect("the client waits");
     first.expect_body("hello");
     server.expect_serving();
+}
+
+#[test]
+fn delayed_responses_count_in_the_memory_budget() {
+    const SIZE: usize = 100_000;
+    let handler = |_: Request| Later::after(NEVER, vec![b'x'; SIZE]);
+    let configure = |builder: Builder| builder.max_buffered_memory(2 * SIZE + SIZE / 2);
+    let server = TestServer::spawn(configure, handler);
+    let mut waiting: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    for client in &mut waiting {
+        client.get("/");
+    }
+    let buffered = || server.handle().snapshot().buffered;
+    eventually("both wait", || buffered() >= 2 * SIZE);
+    server.connect().get("/").expect_status(503);
+    // A client that only closes its side may still read.
+    waiting.into_iter().for_each(Client::reset);
+    server.expect_open(0);
+    assert_eq!(buffered(), 0);
 }

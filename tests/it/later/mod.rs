@@ -88,6 +88,7 @@ over_every_transport! {
     bodies_of_requests_are_no_obstacle,
     a_thousand_wait_on_two_workers,
     drain_waits,
+    drain_waits_only_for_clients_that_read,
     drain_aborts_at_its_deadline,
 }
 
@@ -232,6 +233,37 @@ fn drain_waits(transport: Transport) {
     assert!(client.expect_body("hello").announces_close());
     client.expect_closed();
     other.expect_closed();
+    let report = server.expect_end();
+    assert_eq!((report.answered, report.aborted), (2, 0));
+}
+
+fn drain_waits_only_for_clients_that_read(transport: Transport) {
+    const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+    let (server, desk) = serve(transport);
+    let wait = |request: &str| {
+        let mut client = server.connect();
+        client.send(request);
+        (client, desk.next())
+    };
+    let new = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let (mut reads, response) = wait(new);
+    let (mut old, old_response) = wait("GET / HTTP/1.0\r\n\r\n");
+    let (gone, _kept) = wait(new);
+    let (leaves, _kept_too) = wait(new);
+    reads.finish_sending();
+    old.finish_sending();
+    drop(gone);
+    server.begin_drain();
+    drop(leaves);
+    // Clients that are gone reset their connections.
+    server.expect_open(2);
+    let interim = reads.expect_bytes(CONTINUE.len());
+    assert_eq!(String::from_utf8_lossy(&interim), CONTINUE);
+    response.respond("hello").expect("the client reads");
+    reads.expect_body("hello");
+    old_response.respond("old").expect("the client may read");
+    old.expect_body("old");
+    drop((reads, old));
     let report = server.expect_end();
     assert_eq!((report.answered, report.aborted), (2, 0));
 }
