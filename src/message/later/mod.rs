@@ -332,7 +332,7 @@ impl Later {
     pub(crate) fn held(&self) -> usize {
         match &self.source {
             Source::Timer { response, .. } => response.body().held(),
-            Source::Responder(_) => 0,
+            Source::Responder(_) | Source::Call(_) => 0,
         }
     }
 

@@ -8,7 +8,6 @@ use httpool::http2::ErrorCode;
 use httpool::{Builder, IntoResponse, Later, Layered, Next, Request, Upgrade};
 
 use super::{Desk, serve};
-use crate::support::{Gate, Http2Client, SOON, TestServer, Transport, eventually, request};
 use crate::support::{
     Client, Gate, Http2Client, NEVER, SOON, TestServer, Transport, eventually, request,
 };
