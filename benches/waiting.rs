@@ -6,6 +6,8 @@
 //!   goes to ten of the listeners.
 //! * `delayed`: the times of ordinary requests beside delayed responses, and without them, in turns;
 //!   the server's memory and processor time for each, and how late they are.
+//! * `inspect`: how late 10,000 responses to `/delay/10` of the inspector are if all are asked for at once,
+//!   the server's memory for each, and the times of ordinary requests meanwhile.
 //! * `sockets`: the same as the first part of `events` for WebSockets, and the times of ordinary
 //!   requests beside idle ones, and before they open.
 //! * `leaving`: how long it takes until nothing remains of clients that all leave at once, and how long a
@@ -31,6 +33,8 @@ mod events;
 mod fixed_rate;
 #[path = "waiting/handler.rs"]
 mod handler;
+#[path = "waiting/inspect.rs"]
+mod inspect;
 #[path = "waiting/leaving.rs"]
 mod leaving;
 #[path = "waiting/listeners.rs"]
@@ -64,6 +68,8 @@ struct Size {
     time: Duration,
     /// The delay of delayed responses.
     delay: Duration,
+    /// The delay of the inspector's responses.
+    inspect_delay: Duration,
     /// Times that the measurements of `delayed` take turns.
     turns: usize,
 }
@@ -72,6 +78,7 @@ const FULL: Size = Size {
     clients: 10_000,
     time: Duration::from_secs(3),
     delay: Duration::from_secs(2),
+    inspect_delay: Duration::from_secs(10),
     turns: 9,
 };
 
@@ -79,6 +86,7 @@ const TRIAL: Size = Size {
     clients: 300,
     time: Duration::from_millis(200),
     delay: Duration::from_millis(200),
+    inspect_delay: Duration::from_millis(500),
     turns: 1,
 };
 
@@ -118,6 +126,9 @@ fn main() {
     }
     if arguments.has_part("delayed") {
         delayed::measure(&start(), size, arguments.is_json());
+    }
+    if arguments.has_part("inspect") {
+        inspect::measure(&start(), size, arguments.is_json());
     }
     if arguments.has_part("sockets") {
         for _ in 0..rounds {

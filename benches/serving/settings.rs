@@ -54,6 +54,8 @@ pub(super) fn bind(builder: Builder, settings: impl Iterator<Item = String>) -> 
             "meter" => builder.observer(httpool::services::RequestMetrics::new()),
             #[cfg(feature = "access-log")]
             "access_log" => builder.observer(access_log(number)),
+            // Chooses the handler, which the bench itself does.
+            "service" => builder,
             "descriptors" => {
                 descriptors = Some(number as u64);
                 builder

@@ -35,6 +35,8 @@ pub(crate) struct Askers {
     clients: Vec<Client>,
     /// Clients without their response.
     waiting: usize,
+    /// The target of a request for a response after this delay.
+    target: fn(Duration) -> String,
 }
 
 struct Client {
@@ -79,7 +81,13 @@ impl Askers {
             epoll,
             clients,
             waiting: 0,
+            target: |delay| format!("/later?{}", delay.as_millis()),
         }
+    }
+
+    /// Lets the clients ask for another resource.
+    pub(crate) fn with_target(self, target: fn(Duration) -> String) -> Self {
+        Self { target, ..self }
     }
 
     /// Lets every client ask for a response after this delay.
@@ -89,8 +97,9 @@ impl Askers {
         }
     }
 
-    /// Waits until every client has its response.
-    pub(crate) fn receive_all(&mut self) {
+    /// Waits until every client has its response. Returns how late the responses were.
+    pub(crate) fn receive_all(&mut self) -> Vec<Duration> {
+        let mut late = Vec::new();
         while self.waiting > 0 {
             let received = self.receive(TIMEOUT);
             assert!(
@@ -98,7 +107,9 @@ impl Askers {
                 "{} responses are missing",
                 self.waiting
             );
+            late.extend(received.into_iter().map(|response| response.late));
         }
+        late
     }
 
     /// Lets every client ask, spread over the delay, and again when it has its response. Returns how
@@ -135,8 +146,8 @@ impl Askers {
 
     fn ask(&mut self, index: usize, delay: Duration) {
         let client = &mut self.clients[index];
-        let millis = delay.as_millis();
-        let request = format!("GET /later?{millis} HTTP/1.1\r\nHost: bench\r\n\r\n");
+        let target = (self.target)(delay);
+        let request = format!("GET {target} HTTP/1.1\r\nHost: bench\r\n\r\n");
         client.due = Some(Instant::now() + delay);
         let sent = client.stream.write_all(request.as_bytes());
         sent.expect("the server takes a request");

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use httpool::services::inspect::{Inspect, Settings};
 use httpool::sse::{Broadcast, Event};
 use httpool::websocket::{WebSocket, WebSocketSender};
 use httpool::{Handle, Handler, IntoResponse as _, Later, Request, Responder, Response};
@@ -25,10 +26,13 @@ pub(crate) const OPEN: &str = "/open";
 /// Requests a shutdown.
 pub(crate) const SHUT_DOWN: &str = "/shut-down";
 
-/// Sends the events of its topics, delayed responses, and messages to its WebSockets.
+/// Sends the events of its topics, delayed responses, also those of the inspector, and messages to its
+/// WebSockets.
 pub(crate) struct Waiting {
     topics: Vec<Broadcast>,
     sockets: Sockets,
+    /// Has the paths below `/delay`.
+    inspect: Inspect,
     server: Handle,
     /// The responders of responses that never come.
     never: Mutex<Vec<Responder>>,
@@ -45,6 +49,7 @@ impl Waiting {
         Self {
             topics,
             sockets: Sockets::default(),
+            inspect: Inspect::new(Settings::default()),
             server,
             never: Mutex::default(),
         }
@@ -95,6 +100,7 @@ impl Handler for Waiting {
                 self.sockets.send(&text(request));
                 Response::new(HELLO.into())
             }
+            (path, ..) if path.starts_with("/delay/") => self.inspect.handle(request),
             _ => Bench.handle(request),
         }
     }
