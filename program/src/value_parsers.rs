@@ -145,6 +145,12 @@ pub(crate) fn count(
     }
 }
 
+/// Parses the seed of random numbers.
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("not a seed: write a whole number from 0 to {}", u64::MAX))
+}
+
 /// Parses the prefix of a path.
 pub(crate) fn path_prefix(text: &str) -> Result<String, String> {
     match text.starts_with('/') {
@@ -275,6 +281,14 @@ mod tests {
         for millis in [0, 1, 100, 10_000, 75_000, 3_600_000] {
             let span = Span(Duration::from_millis(millis));
             assert_eq!(span.to_string().parse(), Ok(span));
+        }
+    }
+
+    #[test]
+    fn seeds_are_whole_numbers() {
+        assert_eq!(seed("18446744073709551615"), Ok(u64::MAX));
+        for text in ["", "x", "-1", "1.5", "18446744073709551616"] {
+            assert!(seed(text).is_err_and(|error| error.contains("from 0 to 1844")));
         }
     }
 

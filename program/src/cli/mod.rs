@@ -20,7 +20,7 @@ use self::command::command;
 use super::cli_error::{ValueSource, one_line, renamed_variable};
 use super::environment;
 use super::value_parsers::{
-    Size, Span, count, limit, media_type, path_prefix, policy, secret, size_from, window,
+    Size, Span, count, limit, media_type, path_prefix, policy, secret, seed, size_from, window,
 };
 
 /// The address to listen on if none is given: loopback only.
@@ -128,7 +128,7 @@ pub(crate) struct Args {
 
     /// Seed by which requests are chosen for faults, so that a run can be repeated; the log names it
     /// [default: random]
-    #[arg(long, value_name = "N", help_heading = "Inspect")]
+    #[arg(long, value_name = "N", value_parser = seed, help_heading = "Inspect")]
     pub(crate) fault_seed: Option<u64>,
 
     /// Print each request to standard output: its head and the start of its body, with secrets masked

@@ -366,7 +366,7 @@ fn wrong_value_is_one_line_that_names_its_source() {
         "rset=5%",
         "rset=5%: \"rset\" is unknown: the faults are status, delay,",
     );
-    check("fault-seed", "many", "invalid digit");
+    check("fault-seed", "many", "not a seed: write a whole number");
     check("symlinks", "all", "inside, never");
     check("immutable", "assets/", "/assets/");
     check("etag", "inode", "mtime, change, content");

@@ -1,12 +1,17 @@
 //! A request with everything that is known of it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use http::header::HOST;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
+use crate::message::head::target::normalize;
 use crate::message::{ClientInfo, RawRequest, Request, RequestTimes};
 use crate::web::extract::{FromRequest, Rejection, RequestContext};
 
@@ -83,6 +88,65 @@ impl Captured {
         self.request_line_part(1)
     }
 
+    /// The target in the normal form of the server, as routers and handlers see it.
+    pub(super) fn uri(&self) -> Uri {
+        understand(self.target())
+    }
+
+    /// The path and the query in that form.
+    pub(super) fn path_and_query(&self) -> String {
+        let uri = self.uri();
+        let both = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        both.to_owned()
+    }
+
+    /// The query as sent; empty if there is none.
+    pub(super) fn query(&self) -> &str {
+        let query = self.target().split_once('?');
+        query.map_or("", |(_, query)| query)
+    }
+
+    /// The URL that the client asked for, as far as the request shows it.
+    pub(super) fn url(&self) -> String {
+        match self.target() {
+            path if path.starts_with('/') => {
+                let (scheme, host) = (self.scheme(), self.host());
+                format!("{scheme}://{host}{}", self.path_and_query())
+            }
+            whole => whole.to_owned(),
+        }
+    }
+
+    /// The scheme that the client used.
+    pub(super) fn scheme(&self) -> &str {
+        self.connection.scheme.as_deref().unwrap_or("http")
+    }
+
+    /// The host that the client asked for.
+    pub(super) fn host(&self) -> String {
+        if let Some(host) = self.header(HOST.as_str()) {
+            return String::from_utf8_lossy(host).into_owned();
+        }
+        let uri = self.uri();
+        uri.authority()
+            .map_or("localhost", Authority::as_str)
+            .to_owned()
+    }
+
+    /// The address of the client without its port, as the trusted proxies name it.
+    pub(super) fn origin(&self) -> String {
+        let client = self.connection.client.as_deref().unwrap_or("unknown");
+        match client.parse::<SocketAddr>() {
+            Ok(address) => address.ip().to_string(),
+            Err(_) => client.to_owned(),
+        }
+    }
+
+    /// The headers as a map.
+    pub(super) fn headers(&self) -> HeaderMap {
+        self.raw.headers()
+    }
+
     /// The version as sent, `HTTP/1.1` for example.
     pub(super) fn version(&self) -> &str {
         self.request_line_part(2)
@@ -124,6 +188,14 @@ impl<S> FromRequest<S> for Captured {
         let captured = context.request().extensions().get::<Self>();
         Ok(captured.map_or_else(|| Self::of(context.request()), Self::clone))
     }
+}
+
+/// The target in the normal form of the server, which has accepted it.
+pub(super) fn understand(target: &str) -> Uri {
+    let mut uri: Uri = target.parse().unwrap_or_default();
+    // A target that is too long to be written anew was rejected.
+    let _ = normalize(&mut uri, &mut BytesMut::new());
+    uri
 }
 
 pub(super) fn microseconds(duration: Duration) -> u64 {
@@ -173,6 +245,28 @@ mod tests {
         assert_eq!(captured.header("X-b"), Some(&b"2"[..]));
         assert_eq!(captured.body, "hello");
         assert_eq!(*captured.connection, Connection::default());
+        let (url, origin) = (captured.url(), captured.origin());
+        assert_eq!((&*url, &*origin), ("http://localhost/a?b=1", "unknown"));
+    }
+
+    #[test]
+    fn client_is_an_address_without_a_port() {
+        for (client, origin) in [
+            ("192.0.2.1:5000", "192.0.2.1"),
+            ("[2001:db8::1]:5000", "2001:db8::1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("unix", "unix"),
+        ] {
+            let connection = Connection {
+                client: Some(client.to_owned()),
+                ..Connection::default()
+            };
+            let captured = Captured {
+                connection: Arc::new(connection),
+                ..sample()
+            };
+            assert_eq!(captured.origin(), origin);
+        }
     }
 
     #[test]

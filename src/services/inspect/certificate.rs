@@ -3,23 +3,21 @@
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use x509_cert::der::Decode as _;
-use x509_cert::time::Time;
 
 use super::connection::Certificate;
-use super::reflection::{hexadecimal, timestamp};
+use super::reflection::hexadecimal;
 
 /// The first of these certificates, which is that of the client itself.
 pub(super) fn read(chain: &[CertificateDer<'static>]) -> Option<Certificate> {
     let own = chain.first()?;
     let parsed = x509_cert::Certificate::from_der(own).ok();
     let parsed = parsed.as_ref().map(x509_cert::Certificate::tbs_certificate);
-    let time = |time: &Time| timestamp(time.to_system_time());
     Some(Certificate {
         subject: parsed.map(|parsed| parsed.subject().to_string()),
         issuer: parsed.map(|parsed| parsed.issuer().to_string()),
         serial_number: parsed.map(|parsed| hexadecimal(parsed.serial_number().as_bytes())),
-        not_before: parsed.map(|parsed| time(&parsed.validity().not_before)),
-        not_after: parsed.map(|parsed| time(&parsed.validity().not_after)),
+        not_before: parsed.map(|parsed| parsed.validity().not_before.to_string()),
+        not_after: parsed.map(|parsed| parsed.validity().not_after.to_string()),
         sha256: hexadecimal(&Sha256::digest(own)),
         chain_length: chain.len(),
     })

@@ -14,7 +14,7 @@ use log::{error, warn};
 
 use super::captured::Captured;
 use super::masking::{is_secret, mask};
-use super::reflection::timestamp;
+use super::times::timestamp;
 use crate::logging::escape_text;
 
 /// Entries that wait for a slow output. With the limits below they have at most some MiB.
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn entry_is_indented_escaped_and_masked() {
         let body = "{\r\n\t\"a\": \"\u{1b}[31m\u{202e}\"\n}".as_bytes();
-        let expected = "1970-01-01T00:00:00Z an unknown client\n  POST /a HTTP/1.1\n  \
+        let expected = "1970-01-01T00:00:00.000Z an unknown client\n  POST /a HTTP/1.1\n  \
                         authorization: Bearer ***\n  x-a: \u{fffd}\u{fffd}\n\n  {\n  \
                         \t\"a\": \"\\u{1b}[31m\\u{202e}\"\n  }\n\n";
         assert_eq!(entry(&captured(body, "Bearer abc")), expected);

@@ -20,9 +20,11 @@ mod history;
 mod live;
 mod log;
 mod masking;
+mod pairs;
 mod random;
 mod reflection;
 mod settings;
+mod times;
 mod vocabulary;
 
 use std::fmt;
@@ -124,17 +126,19 @@ impl Inspect {
 
 impl Handler for Inspect {
     fn handle(&self, request: &mut Request) -> Response {
-        // Requests to inboxes are printed, too.
-        if let Some(log) = &self.log
-            && !live::is_page(request.uri().path())
-        {
-            log.push(&Captured::of(request));
-        }
-        if let Some(response) = self.live.as_ref().and_then(|live| live.respond(request)) {
+        let live = self.live.as_ref();
+        if let Some(response) = live.and_then(|live| live.respond(request)) {
             return response;
         }
         let captured = Captured::of(request);
-        let recording = (self.live.as_ref()).map(|live| live.history().record(&captured));
+        // Requests to inboxes are printed, too.
+        if let Some(log) = &self.log {
+            log.push(&captured);
+        }
+        if let Some(response) = live.and_then(|live| live.receive(request, &captured)) {
+            return response;
+        }
+        let recording = live.map(|live| live.history().record(&captured));
         request.extensions_mut().insert(captured);
         let respond = |request: &mut Request| self.vocabulary.handle(request);
         let response = self.faults.respond(request, respond);

@@ -6,8 +6,9 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::spec::{Defect, Fault, FaultList, Rule};
-use super::values::write_time;
+use crate::services::inspect::captured::microseconds;
 use crate::services::inspect::random::Random;
+use crate::services::inspect::times;
 
 /// The faults of one response.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -48,7 +49,10 @@ impl Chosen {
         match fault {
             Fault::Status(status) => _ = self.status.get_or_insert(*status),
             Fault::Delay(delay) => {
-                _ = self.delay.get_or_insert(delay.at(point).min(limits.delay));
+                let delay = delay.at(point).min(limits.delay);
+                // No clock of a response is more precise, and the header stays readable.
+                let whole = Duration::from_micros(microseconds(delay));
+                _ = self.delay.get_or_insert(whole);
             }
             Fault::Header(name, value) => self.headers.push((name.clone(), value.clone())),
             Fault::Size(bytes) => _ = self.size.get_or_insert((*bytes).min(limits.bytes)),
@@ -69,7 +73,7 @@ impl fmt::Display for Chosen {
         let status = self.status.map(Fault::Status);
         let delay = self
             .delay
-            .map(|delay| format!("delay={}", write_time(delay)));
+            .map(|delay| format!("delay={}", times::write(delay)));
         let headers = self.headers.iter().cloned();
         let headers = headers.map(|(name, value)| Fault::Header(name, value));
         let texts = (status.into_iter().chain(headers))
@@ -156,7 +160,7 @@ mod tests {
         let text = "status=500,status=503,delay=2m,size=1GiB,drip=5m,never,reset,header=a:b";
         assert_eq!(
             texts(text, 0, 1),
-            ["status=500,header=a:b,size=1048576,drip=60s,never,delay=60s"]
+            ["status=500,header=a:b,size=1048576,drip=1m,never,delay=1m"]
         );
         assert_eq!(texts("none", 0, 1), [""]);
     }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::values::{number, time, write_time};
+use super::values::number;
+use crate::services::inspect::times::{parse as time, write as write_time};
 
 /// The delays of many responses.
 #[derive(Debug, Clone, PartialEq)]

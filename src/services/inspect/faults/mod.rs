@@ -32,6 +32,7 @@ use self::never::Unanswered;
 use self::spec::Defect;
 pub use self::spec::{FaultList, InvalidFault};
 use super::live::is_cross_site;
+use super::pairs::text_pairs;
 use super::random::{Random, random_seed};
 use super::settings::Settings;
 use crate::message::{Later, Problem, Request, Response};
@@ -170,8 +171,8 @@ impl Faults {
 /// The faults in the query.
 fn in_query(uri: &Uri) -> Option<String> {
     let query = uri.query().filter(|query| query.contains("fault"))?;
-    let pairs: Vec<(String, String)> = serde_html_form::from_str(query).unwrap_or_default();
-    let faults = pairs.into_iter().filter(|(name, _)| name == "fault");
+    let pairs = text_pairs(query.as_bytes()).into_iter();
+    let faults = pairs.filter(|(name, _)| name == "fault");
     let faults: Vec<_> = faults.map(|(_, text)| text).collect();
     (!faults.is_empty()).then(|| faults.join(","))
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::distribution::{Distribution, is_quantile};
-use super::values::{percent, size, time, write_time};
-use crate::services::inspect::chosen_headers;
+use super::values::{number, percent, size};
+use crate::services::inspect::{chosen_headers, times};
 
 /// The words of the grammar, for errors.
 const NAMES: &str = "status, delay, header, size, drip, truncate, reset, stream-reset, goaway, \
@@ -155,7 +155,10 @@ impl FromStr for FaultList {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let parts = parts(text);
         if parts.iter().any(|part| part == "none") && parts.len() > 1 {
-            return Err(invalid("none", "it stands alone".into()));
+            return Err(invalid(
+                "none",
+                "it stands alone, without other faults".into(),
+            ));
         }
         let rules = parts.iter().filter(|part| *part != "none");
         let rules: Result<_, _> = rules.map(|part| rule(part)).collect();
@@ -196,7 +199,13 @@ fn rule(part: &str) -> Result<Rule, InvalidFault> {
 /// Takes the share from the end, which follows an `@`, or takes the place of the value.
 fn split_share(part: &str) -> Result<(&str, f64), String> {
     if !part.ends_with('%') {
-        return Ok((part, 100.0));
+        return match part.rsplit_once('@') {
+            // The value of a header may end like this.
+            Some((fault, share)) if number(share).is_some() && !fault.starts_with("header") => {
+                Err(format!("a share ends with a percent sign: write {part}%"))
+            }
+            _ => Ok((part, 100.0)),
+        };
     }
     let Some(start) = part.rfind(['@', '=']) else {
         return Err("a share follows the fault: reset=5%, for example".into());
@@ -216,7 +225,7 @@ fn fault(name: &str, value: Option<&str>) -> Result<Fault, String> {
             Fault::Header(name, value)
         }
         "size" => Fault::Size(size(needed("64KiB")?)?),
-        "drip" => Fault::Drip(time(needed("10s")?)?),
+        "drip" => Fault::Drip(times::parse(needed("10s")?)?),
         _ => Fault::Defect(defect(name, value)?),
     })
 }
@@ -235,6 +244,7 @@ fn defect(name: &str, value: Option<&str>) -> Result<Defect, String> {
         "chunk" => Defect::Chunk(chunk(value)?),
         "never" if value.is_none() => Defect::Never,
         "never" => return Err("it has no value".into()),
+        "none" => return Err("it stands alone, without a value and a share".into()),
         "" => return Err(format!("a fault is missing: the faults are {NAMES}")),
         _ => return Err(format!("{name:?} is unknown: the faults are {NAMES}")),
     })
@@ -336,7 +346,7 @@ impl fmt::Display for Fault {
                 write!(f, "header={name}:{value}")
             }
             Self::Size(bytes) => write!(f, "size={bytes}"),
-            Self::Drip(time) => write!(f, "drip={}", write_time(*time)),
+            Self::Drip(time) => write!(f, "drip={}", times::write(*time)),
             Self::Defect(defect) => defect.fmt(f),
         }
     }

@@ -1,10 +1,4 @@
-//! Times, sizes and shares in the text of a fault.
-
-use std::time::Duration;
-
-/// The units of a time, with their lengths in seconds. Longer ones come first where one ends with
-/// the other.
-const TIME_UNITS: [(&str, f64); 4] = [("ms", 1e-3), ("us", 1e-6), ("s", 1.0), ("m", 60.0)];
+//! Sizes and shares in the text of a fault.
 
 /// The units of a size, in bytes.
 const SIZE_UNITS: [(&str, u64); 7] = [
@@ -16,26 +10,6 @@ const SIZE_UNITS: [(&str, u64); 7] = [
     ("GB", 1_000_000_000),
     ("B", 1),
 ];
-
-/// Longer than any use, and so short that adding it to an instant can't overflow.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Parses a time, for example `100ms`, `1.5s` or `2m`.
-pub(super) fn time(text: &str) -> Result<Duration, String> {
-    const HINT: &str = "write 100ms, 1.5s or 2m, for example";
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let wrong = || format!("{text:?} is not a time: {HINT}");
-    let unit = TIME_UNITS.iter().find(|(unit, _)| text.ends_with(unit));
-    let (unit, seconds) = unit.ok_or_else(wrong)?;
-    let number = number(&text[..text.len() - unit.len()]).ok_or_else(wrong)?;
-    let time = Duration::try_from_secs_f64(number * seconds).unwrap_or(Duration::MAX);
-    match time <= LONGEST {
-        true => Ok(time),
-        false => Err(format!("{text:?} is longer than a day")),
-    }
-}
 
 /// Parses a number of bytes, for example `65536` or `64KiB`.
 pub(super) fn size(text: &str) -> Result<u64, String> {
@@ -60,14 +34,6 @@ pub(super) fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Writes a time so that [`time`] parses it.
-pub(super) fn write_time(time: Duration) -> String {
-    match time.subsec_nanos() {
-        0 => format!("{}s", time.as_secs()),
-        _ => format!("{}ms", time.as_nanos() as f64 / 1e6),
-    }
-}
-
 /// A decimal number without a sign or an exponent.
 pub(super) fn number(text: &str) -> Option<f64> {
     let is_decimal = text
@@ -79,22 +45,6 @@ pub(super) fn number(text: &str) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_need_a_unit() {
-        for (text, millis) in [("100ms", 100), ("1.5s", 1500), ("2m", 120_000), ("0", 0)] {
-            assert_eq!(time(text), Ok(Duration::from_millis(millis)));
-        }
-        assert_eq!(time("250us"), Ok(Duration::from_micros(250)));
-        for text in ["", "5", "s", "-1s", "1e3s", "1h", "1.2.3s", "infs", "1 s"] {
-            let error = time(text).expect_err("it is not a time");
-            assert!(error.contains("write 100ms, 1.5s or 2m"), "{error}");
-        }
-        assert_eq!(
-            time("2000m").expect_err("it is too long"),
-            "\"2000m\" is longer than a day"
-        );
-    }
 
     #[test]
     fn sizes_may_have_a_unit() {

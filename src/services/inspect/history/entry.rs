@@ -101,7 +101,7 @@ impl Entry {
 
     /// The scheme that the client has used.
     pub(crate) fn scheme(&self) -> &str {
-        self.captured.connection.scheme.as_deref().unwrap_or("http")
+        self.captured.scheme()
     }
 
     pub(crate) fn since_1970(&self) -> Duration {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{History, Limits};
 use crate::message::{IntoResponse, Later, Response};
+use crate::services::inspect::times;
 use crate::sync::{Mutex, ignore_poison};
 
 /// All inboxes together take at most this many times the bytes of one.
@@ -182,8 +183,14 @@ impl Inbox {
     /// # Errors
     ///
     /// If it can't be sent, with a sentence for the client.
-    pub(crate) fn set_response(&self, response: InboxResponse) -> Result<(), String> {
+    pub(crate) fn set_response(
+        &self,
+        response: InboxResponse,
+        longest_delay: Duration,
+    ) -> Result<(), String> {
         response.check()?;
+        times::check(response.delay(), longest_delay)
+            .map_err(|reason| format!("delay_ms: {reason}"))?;
         *ignore_poison(self.response.lock()) = response;
         Ok(())
     }
@@ -220,13 +227,17 @@ impl InboxResponse {
         Ok(headers)
     }
 
-    /// Makes the response, which waits at most `longest`.
-    pub(crate) fn make(&self, longest: Duration) -> Response {
+    fn delay(&self) -> Duration {
+        Duration::from_millis(self.delay_ms)
+    }
+
+    /// Makes the response.
+    pub(crate) fn make(&self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let mut response = Response::new(Bytes::from(self.body.clone()).into());
         *response.status_mut() = status;
         *response.headers_mut() = self.header_map().unwrap_or_default();
-        match Duration::from_millis(self.delay_ms).min(longest) {
+        match self.delay() {
             Duration::ZERO => response,
             delay => Later::after(delay, response).into_response(),
         }
@@ -240,7 +251,7 @@ mod tests {
     fn response(change: impl FnOnce(&mut InboxResponse)) -> Result<(), String> {
         let mut response = InboxResponse::default();
         change(&mut response);
-        Inbox::new().set_response(response)
+        Inbox::new().set_response(response, Duration::from_secs(60))
     }
 
     #[test]
@@ -291,5 +302,11 @@ mod tests {
             );
         }
         assert!(response(|response| response.body = "x".repeat(MAX_BODY + 1)).is_err());
+        assert_eq!(response(|response| response.delay_ms = 60_000), Ok(()));
+        let error = response(|response| response.delay_ms = 60_001).expect_err("it is too long");
+        assert_eq!(
+            error,
+            "delay_ms: 1m1ms is more than 1m, the longest time that is allowed"
+        );
     }
 }

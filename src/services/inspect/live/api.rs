@@ -18,7 +18,7 @@ use crate::services::inspect::history::entry::{Shown, Summary};
 use crate::services::inspect::history::export::{Export, curl, har, json};
 use crate::services::inspect::history::inboxes::{Inbox, InboxResponse, User};
 use crate::services::inspect::masking::Secrets;
-use crate::web::extract::{FromRequest, Path, Query, Rejection, RequestContext};
+use crate::web::extract::{FromRequest, Path, Query, Rejection, RequestContext, State};
 use crate::web::sse::{Events, last_event_id};
 use crate::web::{Json, Router};
 
@@ -205,10 +205,11 @@ fn response(InboxScope(inbox): InboxScope) -> Json<InboxResponse> {
 }
 
 fn set_response(
+    State(shared): State<Arc<Shared>>,
     InboxScope(inbox): InboxScope,
     Json(response): Json<InboxResponse>,
 ) -> Result<StatusCode, Problem> {
-    let set = inbox.set_response(response);
+    let set = inbox.set_response(response, shared.longest_delay);
     set.map_err(|reason| Problem::new(StatusCode::UNPROCESSABLE_ENTITY).detail(reason))?;
     Ok(StatusCode::NO_CONTENT)
 }

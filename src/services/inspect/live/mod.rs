@@ -15,7 +15,7 @@ use http::{HeaderMap, Method, StatusCode};
 pub(super) use self::access::is_cross_site;
 use self::access::{CROSS_SITE, Gate, Token};
 use super::captured::Captured;
-use super::history::inboxes::{Inboxes, User};
+use super::history::inboxes::{Inbox, Inboxes, User};
 use super::history::{History, Limits};
 use super::settings::Settings;
 use crate::message::{
@@ -118,24 +118,25 @@ impl Live {
         &self.shared.history
     }
 
-    /// Responds to a request that belongs to the page or an inbox. All others are left alone.
+    /// Responds to a request that belongs to the page. All others are left alone.
     pub(super) fn respond(&self, request: &mut Request) -> Option<Response> {
-        let path = request.uri().path();
-        if is_page(path) {
-            return Some(self.page(request));
-        }
-        let id = path.strip_prefix("/inbox/")?;
-        let id = id.split('/').next().unwrap_or_default().to_owned();
-        Some(self.receive(&id, request))
+        is_page(request.uri().path()).then(|| self.page(request))
+    }
+
+    /// Responds to a request that belongs to an inbox. All others are left alone.
+    pub(super) fn receive(&self, request: &Request, captured: &Captured) -> Option<Response> {
+        let id = request.uri().path().strip_prefix("/inbox/")?;
+        let id = id.split('/').next().unwrap_or_default();
+        Some(match self.shared.inboxes.get(id, User::Sender) {
+            Some(inbox) => Self::receive_in(&inbox, captured),
+            None => no_inbox(request.headers()),
+        })
     }
 
     /// Puts a request into an inbox.
-    fn receive(&self, id: &str, request: &Request) -> Response {
-        let Some(inbox) = self.shared.inboxes.get(id, User::Sender) else {
-            return no_inbox(request.headers());
-        };
-        let recording = inbox.history.record(&Captured::of(request));
-        let response = inbox.response().make(self.shared.longest_delay);
+    fn receive_in(inbox: &Inbox, captured: &Captured) -> Response {
+        let recording = inbox.history.record(captured);
+        let response = inbox.response().make();
         recording.complete(Later::map(response, |mut response| {
             let headers = response.headers_mut();
             headers.insert(CONTENT_SECURITY_POLICY, SANDBOX);
@@ -232,6 +233,10 @@ impl Handler for LivePage {
     fn handle(&self, request: &mut Request) -> Response {
         self.0.page(request)
     }
+
+    fn may_upgrade(&self) -> bool {
+        false
+    }
 }
 
 impl fmt::Debug for LivePage {
@@ -241,6 +246,6 @@ impl fmt::Debug for LivePage {
 }
 
 /// Whether this path belongs to the page.
-pub(super) fn is_page(path: &str) -> bool {
+fn is_page(path: &str) -> bool {
     path == "/inspect" || path.starts_with("/inspect/")
 }

@@ -4,10 +4,11 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::content::Content;
-use super::fields::{Field, timestamp};
+use super::fields::Field;
 use super::target::Target;
 use crate::services::inspect::captured::{Captured, Times, microseconds};
 use crate::services::inspect::connection::Connection;
+use crate::services::inspect::times::timestamp;
 
 /// Everything that is known of a request. The members come in the order in which people look for
 /// them.
@@ -53,7 +54,7 @@ impl<'c> Document<'c> {
         let fields = |(name, value)| Field::new(name, value);
         Self {
             method: captured.method(),
-            url: url(captured, &target),
+            url: captured.url(),
             version: captured.version(),
             header_lines: captured.header_lines().map(fields).collect(),
             query: target.query(),
@@ -84,17 +85,6 @@ impl Chunks {
             not_kept: captured.raw.unkept_chunks(),
         })
     }
-}
-
-/// The URL that the client asked for, as far as the request shows it.
-fn url(captured: &Captured, target: &Target) -> String {
-    if !target.sent.starts_with('/') {
-        return target.sent.clone();
-    }
-    let host = captured.header("host").unwrap_or(b"localhost");
-    let scheme = captured.connection.scheme.as_deref().unwrap_or("http");
-    let host = String::from_utf8_lossy(host);
-    format!("{scheme}://{host}{}", target.path_and_query())
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

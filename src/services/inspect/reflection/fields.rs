@@ -1,18 +1,12 @@
-//! Names, values, times and digits, as a document shows them.
-
-use std::time::SystemTime;
+//! Names, values and digits, as a document shows them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::percent_decode;
 use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-/// The most pairs of a query or a form that are shown. The text of the body has all of them.
-const MOST_PAIRS: usize = 1000;
+use crate::services::inspect::pairs::pairs;
 
 /// A name with a value. If one is not UTF-8, its text has U+FFFD in place of the invalid bytes, and all
 /// bytes are in base64 beside it.
@@ -57,24 +51,9 @@ impl Field {
 
     /// The pairs of a query or a form (`application/x-www-form-urlencoded`), decoded, in their order.
     pub(super) fn pairs(encoded: &[u8]) -> Vec<Self> {
-        let pairs = first_pairs(encoded).split(|byte| *byte == b'&');
-        pairs
-            .filter(|pair| !pair.is_empty())
-            .map(|pair| {
-                let mut parts = pair.splitn(2, |byte| *byte == b'=').map(decode);
-                let name = parts.next().unwrap_or_default();
-                Self::new(&name, &parts.next().unwrap_or_default())
-            })
+        pairs(encoded)
+            .map(|(name, value)| Self::new(&name, &value))
             .collect()
-    }
-}
-
-/// The part of a form that is shown as pairs. A pair takes a hundred times the memory of its two bytes.
-pub(in super::super) fn first_pairs(encoded: &[u8]) -> &[u8] {
-    let mut ends = memchr::memchr_iter(b'&', encoded);
-    match ends.nth(MOST_PAIRS - 1) {
-        Some(end) => &encoded[..end],
-        None => encoded,
     }
 }
 
@@ -87,25 +66,6 @@ fn lossless(bytes: &[u8]) -> (String, Option<String>) {
             Some(STANDARD.encode(bytes)),
         ),
     }
-}
-
-fn decode(encoded: &[u8]) -> Vec<u8> {
-    let spaced: Vec<u8> = encoded
-        .iter()
-        .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-        .collect();
-    percent_decode(&spaced).collect()
-}
-
-/// The time in the format of RFC 3339, in UTC and with milliseconds.
-pub(in super::super) fn timestamp(time: SystemTime) -> String {
-    let time = OffsetDateTime::from(time);
-    let millisecond = time.replace_millisecond(time.millisecond());
-    // Formatting fails for years of five digits only.
-    millisecond
-        .unwrap_or(time)
-        .format(&Rfc3339)
-        .unwrap_or_default()
 }
 
 /// The bytes in hexadecimal digits.
@@ -123,40 +83,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pairs_keep_order_repeats_and_bytes() {
-        let pairs = Field::pairs(b"b=1&a=x+y%20z&b=&c&=d&&e=%ff&f=1=2");
-        let found: Vec<_> = pairs
-            .iter()
-            .map(|pair| (pair.name.as_str(), pair.value.as_str()))
-            .collect();
-        let expected = [
-            ("b", "1"),
-            ("a", "x y z"),
-            ("b", ""),
-            ("c", ""),
-            ("", "d"),
-            ("e", "\u{fffd}"),
-            ("f", "1=2"),
-        ];
-        assert_eq!(found, expected);
-        assert_eq!(pairs[5].value_base64.as_deref(), Some("/w=="));
+    fn bytes_that_are_not_text_are_kept() {
+        let pairs = Field::pairs(b"a=x+y&e=%ff");
+        assert_eq!((&*pairs[0].name, &*pairs[0].value), ("a", "x y"));
         assert_eq!(pairs[0].value_base64, None);
+        assert_eq!(pairs[1].value, "\u{fffd}");
+        assert_eq!(pairs[1].value_base64.as_deref(), Some("/w=="));
     }
 
     #[test]
-    fn first_thousand_pairs_are_shown() {
-        assert_eq!(Field::pairs(&b"a&".repeat(100_000)).len(), MOST_PAIRS);
-        let exact = b"a&".repeat(MOST_PAIRS);
-        assert_eq!(
-            first_pairs(&exact[..exact.len() - 1]).len(),
-            exact.len() - 1
-        );
-        assert_eq!(first_pairs(b"a=1"), b"a=1");
-    }
-
-    #[test]
-    fn digits_and_times_are_written_as_usual() {
+    fn digits_are_written_as_usual() {
         assert_eq!(hexadecimal(b"\x00\xa9\xff"), "00a9ff");
-        assert_eq!(timestamp(SystemTime::UNIX_EPOCH), "1970-01-01T00:00:00Z");
     }
 }

@@ -26,7 +26,7 @@ use crate::message::problem::html_page::POLICY;
 use self::document::Document;
 use self::target::Target;
 
-pub(super) use self::fields::{first_pairs, hexadecimal, timestamp};
+pub(super) use self::fields::hexadecimal;
 
 /// The largest document that is indented, in bytes before it is.
 const LARGEST_INDENTED: usize = 64 * 1024;
@@ -70,7 +70,7 @@ const OFFERS: [(Format, &[&str]); 3] = [
 
 /// The response that describes this request. `httpbin` has the members of httpbin's document of it.
 pub(super) fn response(captured: &Captured, httpbin: Map<String, Value>) -> Response {
-    let (content, content_type, policy) = match Format::of(captured, &captured.raw.headers()) {
+    let (content, content_type, policy) = match Format::of(captured, &captured.headers()) {
         Format::Json => (json(captured, httpbin), JSON, NOTHING_RUNS),
         Format::Page => (page::page(captured).into_bytes(), HTML, POLICY),
         Format::Sent => {

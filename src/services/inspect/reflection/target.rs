@@ -1,12 +1,10 @@
 //! The target of a request, as sent and as understood.
 
-use bytes::BytesMut;
-use http::Uri;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use super::fields::Field;
-use crate::message::head::target::normalize;
+use crate::services::inspect::captured::understand;
 
 /// A request target.
 #[derive(Debug, Serialize)]
@@ -48,22 +46,6 @@ impl Target {
         let mut pairs = self.query().into_iter();
         pairs.find(|pair| pair.name == name).map(|pair| pair.value)
     }
-
-    /// The path with the query.
-    pub(super) fn path_and_query(&self) -> String {
-        match &self.query {
-            Some(query) => format!("{}?{query}", self.path),
-            None => self.path.clone(),
-        }
-    }
-}
-
-/// The target in the normal form of the server, which has accepted it.
-fn understand(sent: &str) -> Uri {
-    let mut uri: Uri = sent.parse().unwrap_or_default();
-    // A target that is too long to be written anew was rejected.
-    let _ = normalize(&mut uri, &mut BytesMut::new());
-    uri
 }
 
 #[cfg(test)]
@@ -89,7 +71,7 @@ mod tests {
     #[test]
     fn query_stays_as_sent() {
         let target = Target::of("/a/../b?x=%62&x=&y");
-        assert_eq!(target.path_and_query(), "/b?x=%62&x=&y");
+        assert_eq!(target.query.as_deref(), Some("x=%62&x=&y"));
         assert_eq!(target.query_value("x").as_deref(), Some("b"));
         assert_eq!(target.query().len(), 3);
         assert_eq!(Target::of("/").query_value("x"), None);

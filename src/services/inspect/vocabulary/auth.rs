@@ -2,6 +2,7 @@
 
 mod digest;
 mod nonce;
+mod nonce_counts;
 
 use http::StatusCode;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};

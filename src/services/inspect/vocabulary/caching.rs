@@ -16,9 +16,9 @@ use serde_json::Value;
 use super::cookies::check_site;
 use super::document;
 use super::input::{Pairs, bad};
-use super::received::Received;
 use super::table::Table;
 use crate::message::{Body, IntoResponse, Problem, Request, Response};
+use crate::services::inspect::captured::Captured;
 use crate::services::inspect::chosen_headers;
 use crate::services::inspect::reflection::{NOSNIFF, NOTHING_RUNS};
 use crate::web::extract::Path;
@@ -55,15 +55,15 @@ pub(super) fn add(table: Table) -> Table {
         )
 }
 
-fn cache(received: Received) -> Response {
-    let headers = &received.headers;
+fn cache(captured: Captured) -> Response {
+    let headers = captured.headers();
     if [IF_MODIFIED_SINCE, IF_NONE_MATCH]
         .iter()
         .any(|name| headers.contains_key(name))
     {
         return StatusCode::NOT_MODIFIED.into_response();
     }
-    let mut response = document::respond(document::of_head(&received));
+    let mut response = document::respond(document::of_head(&captured));
     let now = httpdate::fmt_http_date(SystemTime::now());
     let headers = response.headers_mut();
     let tag = format!("\"{}\"", now.replace([' ', ',', ':'], ""));
@@ -72,8 +72,8 @@ fn cache(received: Received) -> Response {
     response
 }
 
-fn cache_for(Path(seconds): Path<u32>, received: Received) -> Response {
-    let mut response = document::respond(document::of_head(&received));
+fn cache_for(Path(seconds): Path<u32>, captured: Captured) -> Response {
+    let mut response = document::respond(document::of_head(&captured));
     let control = HeaderValue::try_from(format!("public, max-age={seconds}"));
     response
         .headers_mut()
@@ -83,7 +83,7 @@ fn cache_for(Path(seconds): Path<u32>, received: Received) -> Response {
 
 fn etag(
     Path(tag): Path<String>,
-    received: Received,
+    captured: Captured,
     request: Request,
 ) -> Result<Response, Problem> {
     // RFC 9110 section 8.8.3. The path may have the quotes, and the mark of a weak tag.
@@ -100,7 +100,7 @@ fn etag(
     }
     let weak = if tag.starts_with("W/") { "W/" } else { "" };
     let validators = Validators::of_tag(format!("{weak}\"{opaque}\""));
-    let content = Bytes::from(document::encode(document::of_head(&received)));
+    let content = Bytes::from(document::encode(document::of_head(&captured)));
     let length = content.len() as u64;
     let form = Form {
         media_type: JSON,

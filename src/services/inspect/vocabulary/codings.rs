@@ -7,24 +7,24 @@ use flate2::write::ZlibEncoder;
 use http::header::{CONTENT_ENCODING, HeaderValue};
 
 use super::document;
-use super::received::Received;
 use super::table::Table;
 use crate::message::Response;
+use crate::services::inspect::captured::Captured;
 use crate::web::content_coding::ContentCoding;
 
 pub(super) fn add(table: Table) -> Table {
     table
-        .get("/gzip", "content in gzip", |received| {
-            respond(&received, Coding::Gzip)
+        .get("/gzip", "content in gzip", |captured| {
+            respond(&captured, Coding::Gzip)
         })
-        .get("/deflate", "content in deflate (zlib)", |received| {
-            respond(&received, Coding::Deflate)
+        .get("/deflate", "content in deflate (zlib)", |captured| {
+            respond(&captured, Coding::Deflate)
         })
-        .get("/brotli", "content in Brotli", |received| {
-            respond(&received, Coding::Brotli)
+        .get("/brotli", "content in Brotli", |captured| {
+            respond(&captured, Coding::Brotli)
         })
-        .get("/zstd", "content in Zstandard", |received| {
-            respond(&received, Coding::Zstd)
+        .get("/zstd", "content in Zstandard", |captured| {
+            respond(&captured, Coding::Zstd)
         })
 }
 
@@ -70,8 +70,8 @@ impl Coding {
     }
 }
 
-fn respond(received: &Received, coding: Coding) -> io::Result<Response> {
-    let mut members = document::of_origin(received);
+fn respond(captured: &Captured, coding: Coding) -> io::Result<Response> {
+    let mut members = document::of_origin(captured);
     members.insert(coding.member().into(), true.into());
     let mut response = document::respond(members);
     let content = coding.encode(response.body().as_bytes())?;

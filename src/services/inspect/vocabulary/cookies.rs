@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::document;
 use super::input::{Pairs, bad};
-use super::received::Received;
 use super::redirects::found;
 use super::table::Table;
 use crate::message::{Problem, Response};
+use crate::services::inspect::captured::Captured;
 use crate::services::inspect::live::is_cross_site;
 use crate::web::extract::Path;
 
@@ -56,16 +56,16 @@ fn pairs(header: &HeaderValue) -> Vec<(String, String)> {
     header.split(';').filter_map(pair).collect()
 }
 
-fn set(query: Pairs, received: Received) -> Result<Response, Problem> {
-    redirect(&query.0, &received, set_cookie)
+fn set(query: Pairs, captured: Captured) -> Result<Response, Problem> {
+    redirect(&query.0, &captured, set_cookie)
 }
 
-fn set_one(Path(pair): Path<(String, String)>, received: Received) -> Result<Response, Problem> {
-    redirect(&[pair], &received, set_cookie)
+fn set_one(Path(pair): Path<(String, String)>, captured: Captured) -> Result<Response, Problem> {
+    redirect(&[pair], &captured, set_cookie)
 }
 
-fn delete(query: Pairs, received: Received) -> Result<Response, Problem> {
-    redirect(&query.0, &received, |name, _, secure| {
+fn delete(query: Pairs, captured: Captured) -> Result<Response, Problem> {
+    redirect(&query.0, &captured, |name, _, secure| {
         set_cookie(
             name,
             "",
@@ -77,11 +77,11 @@ fn delete(query: Pairs, received: Received) -> Result<Response, Problem> {
 /// A redirect to `/cookies` with a `Set-Cookie` for each pair.
 fn redirect(
     pairs: &[(String, String)],
-    received: &Received,
+    captured: &Captured,
     cookie: impl Fn(&str, &str, &str) -> Result<HeaderValue, Problem>,
 ) -> Result<Response, Problem> {
-    check_site(&received.headers)?;
-    let secure = if received.scheme() == "https" {
+    check_site(&captured.headers())?;
+    let secure = if captured.scheme() == "https" {
         "; Secure"
     } else {
         ""

@@ -12,27 +12,30 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
 use self::form::{Form, Submitted};
-use super::input::Pairs;
-use super::received::Received;
 use crate::message::Response;
+use crate::services::inspect::captured::Captured;
+use crate::services::inspect::pairs::text_pairs;
 use crate::services::inspect::reflection::indented;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The members of a request without its body.
-pub(super) fn of_head(received: &Received) -> Map<String, Value> {
-    let mut members = of_origin(received);
-    members.insert("args".into(), pairs(&Pairs::of(&received.uri).0));
-    members.insert("url".into(), received.url().into());
+pub(super) fn of_head(captured: &Captured) -> Map<String, Value> {
+    let mut members = of_origin(captured);
+    members.insert(
+        "args".into(),
+        pairs(&text_pairs(captured.query().as_bytes())),
+    );
+    members.insert("url".into(), captured.url().into());
     members
 }
 
 /// The members about the sender of a request.
-pub(super) fn of_origin(received: &Received) -> Map<String, Value> {
+pub(super) fn of_origin(captured: &Captured) -> Map<String, Value> {
     [
-        ("headers", headers(&received.headers)),
-        ("method", received.method.as_str().into()),
-        ("origin", received.origin().into()),
+        ("headers", headers(&captured.headers())),
+        ("method", captured.method().into()),
+        ("origin", captured.origin().into()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into_iter()
@@ -40,11 +43,11 @@ pub(super) fn of_origin(received: &Received) -> Map<String, Value> {
 }
 
 /// The members of a request with its body.
-pub(super) fn of_all(received: &Received) -> Map<String, Value> {
-    let mut members = of_head(received);
-    let Submitted { form, files } = Submitted::of(&received.headers, &received.body);
+pub(super) fn of_all(captured: &Captured) -> Map<String, Value> {
+    let mut members = of_head(captured);
+    let Submitted { form, files } = Submitted::of(&captured.headers(), &captured.body);
     let data = match form {
-        Form::None => text_or_data(&received.body, "application/octet-stream"),
+        Form::None => text_or_data(&captured.body, "application/octet-stream"),
         Form::Pairs(_) => String::new(),
     };
     let json: Option<Value> = serde_json::from_str(&data).ok();
@@ -143,9 +146,9 @@ mod tests {
 
     #[test]
     fn repeated_names_have_lists() {
-        let all = Pairs::parse(b"a=1&b=2&a=3&a=&c=x+y%20z");
+        let all = text_pairs(b"a=1&b=2&a=3&a=&c=x+y%20z");
         assert_eq!(
-            pairs(&all.0),
+            pairs(&all),
             json!({"a": ["1", "3", ""], "b": "2", "c": "x y z"})
         );
     }

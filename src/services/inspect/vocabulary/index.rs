@@ -4,7 +4,6 @@ use http::HeaderMap;
 use http::header::CONTENT_SECURITY_POLICY;
 
 use super::input::Pairs;
-use super::received::Received;
 use super::table::{Entry, Shared, Table};
 use super::{Captured, describe};
 use crate::message::headers::media_type::preferred;
@@ -30,13 +29,12 @@ pub(super) fn add(table: Table) -> Router<Shared> {
     let same = page.clone();
     router
         .get("/legacy", move || respond(same.clone()))
-        .get(
-            "/",
-            move |query: Pairs, received: Received, captured: Captured| match query.get("format") {
-                None if prefers_html(&received.headers) => respond(page.clone()),
-                _ => describe(received, captured),
-            },
-        )
+        .get("/", move |query: Pairs, captured: Captured| {
+            match query.get("format") {
+                None if prefers_html(&captured.headers()) => respond(page.clone()),
+                _ => describe(captured),
+            }
+        })
         .any("/", describe)
 }
 

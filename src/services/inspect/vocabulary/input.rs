@@ -7,8 +7,9 @@ use std::time::Duration;
 use http::{StatusCode, Uri};
 
 use crate::message::Problem;
+use crate::services::inspect::pairs::text_pairs;
 use crate::services::inspect::random::{Random, random_seed};
-use crate::services::inspect::reflection::first_pairs;
+use crate::services::inspect::times::parse_seconds;
 use crate::web::extract::{FromRequest, Rejection, RequestContext};
 
 /// The names and values of a query, decoded, in their order. Bytes that are not UTF-8 become U+FFFD.
@@ -27,7 +28,7 @@ impl Pairs {
 
     /// Parses the first pairs of `application/x-www-form-urlencoded`.
     pub(super) fn parse(encoded: &[u8]) -> Self {
-        Self(serde_html_form::from_bytes(first_pairs(encoded)).unwrap_or_default())
+        Self(text_pairs(encoded))
     }
 
     /// The first value of this name, in any case.
@@ -57,7 +58,8 @@ impl Pairs {
         longest: Duration,
     ) -> Result<Duration, Problem> {
         match self.get(name) {
-            Some(value) => time(value, longest).map_err(|error| bad(format!("{name}={error}"))),
+            Some(value) => parse_seconds(value, longest)
+                .map_err(|error| bad(format!("{name}={value:?}: {error}"))),
             None => Ok(default.min(longest)),
         }
     }
@@ -78,26 +80,6 @@ impl<S> FromRequest<S> for Pairs {
     }
 }
 
-/// A time of at most `longest`: seconds, or a number with `ms`, `s` or `m`.
-pub(super) fn time(text: &str, longest: Duration) -> Result<Duration, String> {
-    let (number, unit) = match text {
-        _ if text.ends_with("ms") => (text.strip_suffix("ms"), 0.001),
-        _ if text.ends_with('m') => (text.strip_suffix('m'), 60.0),
-        _ => (text.strip_suffix('s').or(Some(text)), 1.0),
-    };
-    let number: f64 = number
-        .unwrap_or_default()
-        .parse()
-        .map_err(|error| format!("{text:?}: {error}"))?;
-    let time =
-        Duration::try_from_secs_f64(number * unit).map_err(|error| format!("{text:?}: {error}"))?;
-    if time > longest {
-        let longest = longest.as_secs_f64();
-        return Err(format!("{text:?}: at most {longest} seconds are allowed"));
-    }
-    Ok(time)
-}
-
 /// Rejects a size above the limit.
 pub(super) fn check_size(bytes: u64, most: u64) -> Result<(), Problem> {
     match bytes <= most {
@@ -116,31 +98,6 @@ pub(super) fn status(text: &str) -> Result<StatusCode, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_have_units_and_a_limit() {
-        let minute = Duration::from_secs(60);
-        for (text, millis) in [
-            ("0", 0),
-            ("1.5", 1500),
-            ("1.5s", 1500),
-            ("20ms", 20),
-            ("1m", 60_000),
-            ("6e1", 60_000),
-        ] {
-            assert_eq!(
-                time(text, minute),
-                Ok(Duration::from_millis(millis)),
-                "{text}"
-            );
-        }
-        for text in [
-            "", "s", "ms", "x", "-1", "NaN", "inf", "-0.1s", "1e400", "60.1", "2m", "1h", "1 s",
-            "\0",
-        ] {
-            assert!(time(text, minute).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn pairs_are_found_in_any_case() {

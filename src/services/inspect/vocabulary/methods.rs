@@ -5,9 +5,9 @@ use http::header::USER_AGENT;
 use serde_json::{Value, json};
 
 use super::document;
-use super::received::Received;
 use super::table::Table;
 use crate::message::Response;
+use crate::services::inspect::captured::Captured;
 
 pub(super) fn add(table: Table) -> Table {
     table
@@ -26,25 +26,25 @@ pub(super) fn add(table: Table) -> Table {
         .get("/user-agent", "your User-Agent", user_agent)
 }
 
-pub(super) fn of_head(received: Received) -> Response {
-    document::respond(document::of_head(&received))
+pub(super) fn of_head(captured: Captured) -> Response {
+    document::respond(document::of_head(&captured))
 }
 
-fn of_all(received: Received) -> Response {
-    document::respond(document::of_all(&received))
+fn of_all(captured: Captured) -> Response {
+    document::respond(document::of_all(&captured))
 }
 
-fn headers(received: Received) -> Response {
-    document::respond(json!({"headers": document::headers(&received.headers)}))
+fn headers(captured: Captured) -> Response {
+    document::respond(json!({"headers": document::headers(&captured.headers())}))
 }
 
-fn ip(received: Received) -> Response {
-    document::respond(json!({"origin": received.origin()}))
+fn ip(captured: Captured) -> Response {
+    document::respond(json!({"origin": captured.origin()}))
 }
 
-fn user_agent(received: Received) -> Response {
-    let agent = received.headers.get(USER_AGENT);
-    let agent = agent.map(|agent| String::from_utf8_lossy(agent.as_bytes()));
+fn user_agent(captured: Captured) -> Response {
+    let agent = captured.header(USER_AGENT.as_str());
+    let agent = agent.map(String::from_utf8_lossy);
     document::respond(json!({"user-agent": agent.map_or(Value::Null, Into::into)}))
 }
 

@@ -18,7 +18,6 @@ mod index;
 mod input;
 mod methods;
 mod random_bytes;
-mod received;
 mod redirects;
 mod sizes;
 mod status;
@@ -29,7 +28,6 @@ mod websocket;
 
 use std::sync::Arc;
 
-use self::received::Received;
 use self::table::Table;
 use super::captured::Captured;
 use super::reflection;
@@ -61,8 +59,8 @@ pub(super) fn router(settings: Arc<Settings>) -> impl Handler {
 }
 
 /// The description of a request, as on every path without a meaning of its own.
-fn describe(received: Received, captured: Captured) -> Response {
-    reflection::response(&captured, document::of_all(&received))
+fn describe(captured: Captured) -> Response {
+    reflection::response(&captured, document::of_all(&captured))
 }
 
 #[cfg(test)]

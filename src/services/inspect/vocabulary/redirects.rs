@@ -4,9 +4,9 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, LOCATION};
 
 use super::input::{Pairs, bad};
-use super::received::Received;
 use super::table::Table;
 use crate::message::{IntoResponse, Problem, Redirect, Response};
+use crate::services::inspect::captured::Captured;
 use crate::web::extract::Path;
 
 /// Keeps search engines from a target that a client has chosen.
@@ -42,7 +42,7 @@ enum Kind {
     Absolute,
 }
 
-fn redirect(Path(count): Path<u64>, query: Pairs, received: Received) -> Result<Response, Problem> {
+fn redirect(Path(count): Path<u64>, query: Pairs, captured: Captured) -> Result<Response, Problem> {
     let is_absolute = query
         .get("absolute")
         .is_some_and(|value| value.eq_ignore_ascii_case("true"));
@@ -51,19 +51,19 @@ fn redirect(Path(count): Path<u64>, query: Pairs, received: Received) -> Result<
     } else {
         Kind::Relative
     };
-    next(kind, count, &received)
+    next(kind, count, &captured)
 }
 
-fn relative(Path(count): Path<u64>, received: Received) -> Result<Response, Problem> {
-    next(Kind::Relative, count, &received)
+fn relative(Path(count): Path<u64>, captured: Captured) -> Result<Response, Problem> {
+    next(Kind::Relative, count, &captured)
 }
 
-fn absolute(Path(count): Path<u64>, received: Received) -> Result<Response, Problem> {
-    next(Kind::Absolute, count, &received)
+fn absolute(Path(count): Path<u64>, captured: Captured) -> Result<Response, Problem> {
+    next(Kind::Absolute, count, &captured)
 }
 
 /// The first of this many redirects.
-fn next(kind: Kind, count: u64, received: &Received) -> Result<Response, Problem> {
+fn next(kind: Kind, count: u64, captured: &Captured) -> Result<Response, Problem> {
     let target = match (kind, count) {
         (_, 0) => return Err(bad("the number of redirects is 1 or more")),
         (_, 1) => "/get".to_owned(),
@@ -72,7 +72,7 @@ fn next(kind: Kind, count: u64, received: &Received) -> Result<Response, Problem
     };
     Ok(found(&match kind {
         Kind::Relative => target,
-        Kind::Absolute => format!("{}://{}{target}", received.scheme(), received.host()),
+        Kind::Absolute => format!("{}://{}{target}", captured.scheme(), captured.host()),
     }))
 }
 

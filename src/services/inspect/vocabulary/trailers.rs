@@ -4,10 +4,10 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, TRAILER};
 
 use super::document;
 use super::input::{Pairs, bad};
-use super::received::Received;
 use super::table::Table;
 use crate::message::headers::trailers::allowed;
 use crate::message::{Body, Problem, Response};
+use crate::services::inspect::captured::Captured;
 
 pub(super) fn add(table: Table) -> Table {
     table.any(
@@ -17,11 +17,11 @@ pub(super) fn add(table: Table) -> Table {
     )
 }
 
-fn respond(query: Pairs, received: Received) -> Result<Response, Problem> {
+fn respond(query: Pairs, captured: Captured) -> Result<Response, Problem> {
     let trailers = parse(&query)?;
     let names: Vec<_> = trailers.keys().map(HeaderName::as_str).collect();
     let names = names.join(", ");
-    let mut response = document::respond(document::of_all(&received));
+    let mut response = document::respond(document::of_all(&captured));
     let content = std::mem::take(response.body_mut()).into_bytes();
     *response.body_mut() = Body::from(content).with_trailers(move || trailers);
     if !names.is_empty() {

@@ -8,10 +8,11 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use super::document;
-use super::input::{Pairs, bad, check_size, status, time};
-use super::received::Received;
+use super::input::{Pairs, bad, check_size, status};
 use super::table::{Shared, Table};
 use crate::message::{Body, IntoResponse, Later, Problem, Response};
+use crate::services::inspect::captured::Captured;
+use crate::services::inspect::times::{self, parse_seconds};
 use crate::web::extract::{Path, State};
 use crate::web::sse::{Event, last_event_id};
 
@@ -56,14 +57,14 @@ pub(super) fn add(table: Table) -> Table {
 fn delay(
     State(settings): State<Shared>,
     Path(wait): Path<String>,
-    received: Received,
+    captured: Captured,
 ) -> Result<Response, Problem> {
-    let wait = time(&wait, settings.longest_delay()).map_err(bad)?;
-    check_size(received.body.len() as u64, MOST_WAITING)?;
+    let wait = parse_seconds(&wait, settings.longest_delay()).map_err(bad)?;
+    check_size(captured.body.len() as u64, MOST_WAITING)?;
     // The document is larger than the request, and need not exist before it is sent.
     let waiting = Later::after(wait, StatusCode::OK).into_response();
     Ok(Later::map(waiting, move |_| {
-        document::respond(document::of_all(&received))
+        document::respond(document::of_all(&captured))
     }))
 }
 
@@ -80,12 +81,8 @@ impl Pace {
         let longest = settings.longest_delay();
         let delay = query.time("delay", Duration::ZERO, longest)?;
         let duration = query.time("duration", duration.min(longest - delay), longest)?;
-        if delay + duration > longest {
-            let longest = longest.as_secs_f64();
-            return Err(bad(format!(
-                "delay and duration: at most {longest} seconds are allowed"
-            )));
-        }
+        times::check(delay + duration, longest)
+            .map_err(|error| bad(format!("delay and duration together: {error}")))?;
         Ok(Self { delay, duration })
     }
 
@@ -146,10 +143,10 @@ fn stream(
     State(settings): State<Shared>,
     Path(count): Path<u64>,
     query: Pairs,
-    received: Received,
+    captured: Captured,
 ) -> Result<Response, Problem> {
     let pace = Pace::of(&query, &settings, Duration::ZERO)?;
-    let mut members = document::of_head(&received);
+    let mut members = document::of_head(&captured);
     let mut line = move |id: u64| {
         members.insert("id".into(), id.into());
         let mut line = Value::Object(members.clone()).to_string();

@@ -67,6 +67,9 @@ fn usual_values_can_be_left_out() {
             "delay=p50:1ms,p90:1s,reset=before",
         ),
         ("header=from:me@example.com", "header=from:me@example.com"),
+        ("header=x:me@5", "header=x:me@5"),
+        ("delay=90s", "delay=1m30s"),
+        ("delay=0.5s", "delay=500ms"),
         ("size=64KiB,truncate=1kB", "size=65536,truncate=1000"),
         ("never@100%", "never"),
     ] {
@@ -89,7 +92,10 @@ fn errors_name_the_part_and_what_is_allowed() {
             "status=abc: \"abc\" is not a status: write a number",
         ),
         ("status=101", "status=101: \"101\" is not a status"),
-        ("delay=5", "delay=5: \"5\" is not a time: write 100ms"),
+        (
+            "delay=5",
+            "delay=5: \"5\" has no unit: write 5s for seconds",
+        ),
         ("size=many", "size=many: \"many\" is not a size"),
         ("header=x", "header=x: \"x\" is not a header"),
         (
@@ -123,7 +129,10 @@ fn errors_name_the_part_and_what_is_allowed() {
         ),
         ("never=1", "never=1: it has no value"),
         ("length", "length: it needs a value: write length=100"),
-        ("reset@5", "reset@5: \"reset@5\" is unknown"),
+        (
+            "reset@5",
+            "reset@5: a share ends with a percent sign: write reset@5%",
+        ),
         ("reset@x%", "reset@x%: \"x%\" is not a share of requests"),
         (
             "reset=200%",
@@ -131,7 +140,16 @@ fn errors_name_the_part_and_what_is_allowed() {
         ),
         ("5%", "5%: a share follows the fault"),
         ("p99:1s", "p99:1s: \"p99:1s\" is unknown"),
-        ("none,reset", "none: it stands alone"),
+        ("none,reset", "none: it stands alone, without other faults"),
+        (
+            "none@50%",
+            "none@50%: it stands alone, without a value and a share",
+        ),
+        ("none=1", "none=1: it stands alone"),
+        (
+            "status=503@50",
+            "status=503@50: a share ends with a percent sign: write status=503@50%",
+        ),
     ] {
         let error = error(text);
         assert!(error.starts_with(expected), "{text:?}: {error}");

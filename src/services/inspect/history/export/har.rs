@@ -4,9 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::json::{form, media_type, pairs, query, readable, rfc3339, value};
+use super::json::{form, media_type, pairs, readable, value};
 use crate::services::inspect::history::entry::{Entry, Outcome, Shown, text};
 use crate::services::inspect::masking::Secrets;
+use crate::services::inspect::times::timestamp;
 
 /// The start of an archive, up to its first entry.
 pub(crate) fn start() -> String {
@@ -24,7 +25,7 @@ pub(crate) const END: &str = "\n]}}\n";
 pub(crate) fn entry(shown: &Shown, secrets: Secrets) -> Value {
     let wait = shown.outcome.after().unwrap_or_default().as_secs_f64() * 1000.0;
     let mut entry = json!({
-        "startedDateTime": rfc3339(&shown.entry),
+        "startedDateTime": timestamp(shown.entry.captured.received),
         "time": wait,
         "request": request(&shown.entry, secrets),
         "response": response(&shown.entry, shown.outcome),
@@ -43,14 +44,13 @@ fn request(entry: &Entry, secrets: Secrets) -> Value {
         let (value, _) = value(name, bytes, secrets);
         json!({ "name": text(name), "value": value })
     });
-    let target = entry.captured.target();
     let mut request = json!({
         "method": entry.captured.method(),
         "url": url(entry),
         "httpVersion": entry.captured.version(),
         "cookies": cookies(entry, secrets),
         "headers": headers.collect::<Vec<_>>(),
-        "queryString": named(pairs(query(target).as_bytes())),
+        "queryString": named(pairs(entry.captured.query().as_bytes())),
         "headersSize": entry.captured.raw.head().len(),
         "bodySize": entry.body_length,
     });

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::services::inspect::captured::microseconds;
 use crate::services::inspect::history::entry::{Entry, Outcome, Shown, text};
 use crate::services::inspect::masking::{Secrets, is_secret, mask};
-use crate::services::inspect::reflection::first_pairs;
+use crate::services::inspect::pairs::pairs as decoded_pairs;
+use crate::services::inspect::times::timestamp;
 
 /// The start of an export.
 pub(crate) const START: &str = "[\n";
@@ -18,14 +19,14 @@ pub(crate) fn request(shown: &Shown, secrets: Secrets) -> Value {
     let entry = &shown.entry;
     json!({
         "id": entry.id,
-        "received": rfc3339(entry),
+        "received": timestamp(entry.captured.received),
         "method": entry.captured.method(),
         "target": entry.captured.target(),
         "version": entry.captured.version(),
         "client": entry.captured.connection.client,
         "head": head(entry, secrets),
         "headers": fields(entry.captured.header_lines(), secrets),
-        "query": pairs(query(entry.captured.target()).as_bytes()),
+        "query": pairs(entry.captured.query().as_bytes()),
         "form": form(entry),
         "chunks": chunks(entry),
         "trailers": trailers(entry, secrets),
@@ -34,16 +35,6 @@ pub(crate) fn request(shown: &Shown, secrets: Secrets) -> Value {
         "times": entry.captured.times,
         "response": response(shown.outcome),
     })
-}
-
-/// The moment at which it was received, with milliseconds.
-pub(crate) fn rfc3339(entry: &Entry) -> String {
-    use time::OffsetDateTime;
-    use time::macros::format_description;
-    let format =
-        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-    let moment = OffsetDateTime::from(entry.captured.received);
-    moment.format(format).unwrap_or_default()
 }
 
 /// The head as sent, except for its secrets.
@@ -83,31 +74,11 @@ fn fields<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])>, secrets: Secret
     lines.map(field).collect()
 }
 
-/// The query of a target; empty if it has none.
-pub(crate) fn query(target: &str) -> &str {
-    target.split_once('?').map_or("", |(_, query)| query)
-}
-
 /// The pairs of a query or a form, in their order.
 pub(crate) fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
-    let decode = |part: &[u8]| {
-        let part: Vec<u8> = part
-            .iter()
-            .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-            .collect();
-        let decoded: Vec<u8> = percent_encoding::percent_decode(&part).collect();
-        text(&decoded)
-    };
-    let pairs = first_pairs(encoded)
-        .split(|byte| *byte == b'&')
-        .filter(|pair| !pair.is_empty());
+    let pairs = decoded_pairs(encoded);
     pairs
-        .map(|pair| {
-            let end = pair.iter().position(|byte| *byte == b'=');
-            let (name, value) =
-                end.map_or((pair, &b""[..]), |end| (&pair[..end], &pair[end + 1..]));
-            (decode(name), decode(value))
-        })
+        .map(|(name, value)| (text(&name), text(&value)))
         .collect()
 }
 

@@ -10,10 +10,10 @@ use super::nonce::{self, Nonce};
 use super::{REALM, authenticated, unauthorized};
 use crate::message::{Problem, Response};
 use crate::services::inspect::live::is_cross_site;
+use crate::services::inspect::captured::Captured;
 use crate::services::inspect::reflection::hexadecimal;
 use crate::services::inspect::vocabulary::cookies;
 use crate::services::inspect::vocabulary::input::{Pairs, bad};
-use crate::services::inspect::vocabulary::received::Received;
 use crate::services::inspect::vocabulary::table::Table;
 use crate::web::extract::Path;
 
@@ -36,19 +36,19 @@ pub(super) fn add(table: Table) -> Table {
         )
 }
 
-fn with_md5(Path(parts): Path<[String; 3]>, received: Received) -> Result<Response, Problem> {
+fn with_md5(Path(parts): Path<[String; 3]>, captured: Captured) -> Result<Response, Problem> {
     let [qop, user, password] = parts;
-    Wanted::new(&qop, user, password, "MD5", "never")?.respond(&received)
+    Wanted::new(&qop, user, password, "MD5", "never")?.respond(&captured)
 }
 
-fn with_algorithm(Path(parts): Path<[String; 4]>, received: Received) -> Result<Response, Problem> {
+fn with_algorithm(Path(parts): Path<[String; 4]>, captured: Captured) -> Result<Response, Problem> {
     let [qop, user, password, algorithm] = parts;
-    Wanted::new(&qop, user, password, &algorithm, "never")?.respond(&received)
+    Wanted::new(&qop, user, password, &algorithm, "never")?.respond(&captured)
 }
 
-fn with_uses(Path(parts): Path<[String; 5]>, received: Received) -> Result<Response, Problem> {
+fn with_uses(Path(parts): Path<[String; 5]>, captured: Captured) -> Result<Response, Problem> {
     let [qop, user, password, algorithm, uses] = parts;
-    Wanted::new(&qop, user, password, &algorithm, &uses)?.respond(&received)
+    Wanted::new(&qop, user, password, &algorithm, &uses)?.respond(&captured)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,8 +144,8 @@ enum Cookie {
 }
 
 impl Cookie {
-    fn of(received: &Received) -> Self {
-        let query = Pairs::of(&received.uri);
+    fn of(captured: &Captured) -> Self {
+        let query = Pairs::parse(captured.query().as_bytes());
         let wanted = query.get("require-cookie").unwrap_or_default();
         if !["1", "t", "true"]
             .iter()
@@ -153,7 +153,7 @@ impl Cookie {
         {
             return Self::Unwanted;
         }
-        let sent = cookies::sent(&received.headers);
+        let sent = cookies::sent(&captured.headers());
         if sent.contains(&("fake".to_owned(), "fake_value".to_owned())) {
             Self::Sent
         } else if sent.is_empty() {
@@ -207,9 +207,9 @@ impl Wanted {
     }
 
     /// The response with httpbin's cookie, by which tests see that a client keeps those of a challenge.
-    fn respond(&self, received: &Received) -> Result<Response, Problem> {
-        let mut response = match Cookie::of(received) {
-            Cookie::Unwanted | Cookie::Sent => self.result(received)?,
+    fn respond(&self, captured: &Captured) -> Result<Response, Problem> {
+        let mut response = match Cookie::of(captured) {
+            Cookie::Unwanted | Cookie::Sent => self.result(captured)?,
             Cookie::NoneSent => self.challenge(""),
             Cookie::OthersSent => {
                 return Err(Problem::new(StatusCode::FORBIDDEN)
@@ -217,7 +217,7 @@ impl Wanted {
             }
         };
         // A page of another site may not set cookies here.
-        if !is_cross_site(&received.headers) {
+        if !is_cross_site(&captured.headers()) {
             response
                 .headers_mut()
                 .append(SET_COOKIE, COOKIE_OF_CHALLENGE);
@@ -225,8 +225,8 @@ impl Wanted {
         Ok(response)
     }
 
-    fn result(&self, received: &Received) -> Result<Response, Problem> {
-        let stale = match self.check(received)? {
+    fn result(&self, captured: &Captured) -> Result<Response, Problem> {
+        let stale = match self.check(captured)? {
             Verdict::Valid => return Ok(authenticated(&self.user)),
             Verdict::Stale => ", stale=true",
             Verdict::Wrong => "",
@@ -243,8 +243,8 @@ impl Wanted {
         ))
     }
 
-    fn check(&self, received: &Received) -> Result<Verdict, Problem> {
-        let Some(given) = Credentials::of(&received.headers) else {
+    fn check(&self, captured: &Captured) -> Result<Verdict, Problem> {
+        let Some(given) = Credentials::of(&captured.headers()) else {
             return Ok(Verdict::Wrong);
         };
         let get = |name| given.get(name).unwrap_or_default();
@@ -259,15 +259,13 @@ impl Wanted {
             return Ok(Verdict::Wrong);
         }
         // Section 3.4.6 wants a 400 for credentials of another target.
-        if ![received.target(), received.path_and_query().to_owned()]
-            .contains(&get("uri").to_owned())
-        {
+        if get("uri") != captured.target() && get("uri") != captured.path_and_query() {
             return Err(bad("uri in Authorization is not the target of the request"));
         }
-        if !get("response").eq_ignore_ascii_case(&self.response(&given, received)) {
+        if !get("response").eq_ignore_ascii_case(&self.response(&given, captured)) {
             return Ok(Verdict::Wrong);
         }
-        Ok(match nonce::check(get("nonce")) {
+        Ok(match nonce::check(get("nonce"), uses) {
             Nonce::Fresh if uses <= self.uses => Verdict::Valid,
             // The nonce may be one of this server before it was restarted.
             Nonce::Fresh | Nonce::Stale | Nonce::Foreign => Verdict::Stale,
@@ -275,7 +273,7 @@ impl Wanted {
     }
 
     /// The response to the challenge (section 3.4.1).
-    fn response(&self, given: &Credentials, received: &Received) -> String {
+    fn response(&self, given: &Credentials, captured: &Captured) -> String {
         let hash = |text: &str| (self.algorithm.hash)(text.as_bytes());
         let get = |name| given.get(name).unwrap_or_default();
         let (nonce, cnonce) = (get("nonce"), get("cnonce"));
@@ -283,10 +281,10 @@ impl Wanted {
         if self.algorithm.is_session {
             secret = hash(&format!("{secret}:{nonce}:{cnonce}"));
         }
-        let mut request = format!("{}:{}", received.method, get("uri"));
+        let mut request = format!("{}:{}", captured.method(), get("uri"));
         if self.quality == Quality::AuthInt {
             request.push(':');
-            request.push_str(&(self.algorithm.hash)(&received.body));
+            request.push_str(&(self.algorithm.hash)(&captured.body));
         }
         let (count, qop) = (get("nc"), self.quality.name());
         hash(&format!(
@@ -364,8 +362,19 @@ mod tests {
 
     /// A client's header for a challenge.
     fn authorization(path: &str, algorithm: Algorithm, qop: &str, nonce: &str, nc: u32) -> String {
+        authorization_of(path, ("ada", "secret"), algorithm, qop, nonce, nc)
+    }
+
+    fn authorization_of(
+        path: &str,
+        (user, password): (&str, &str),
+        algorithm: Algorithm,
+        qop: &str,
+        nonce: &str,
+        nc: u32,
+    ) -> String {
         let hash = |text: &str| (algorithm.hash)(text.as_bytes());
-        let mut secret = hash("ada:httpool:secret");
+        let mut secret = hash(&format!("{user}:httpool:{password}"));
         if algorithm.is_session {
             secret = hash(&format!("{secret}:{nonce}:c"));
         }
@@ -377,7 +386,7 @@ mod tests {
         let request = hash(&format!("GET:{path}{body}"));
         let response = hash(&format!("{secret}:{nonce}:{nc:08x}:c:{qop}:{request}"));
         format!(
-            "Digest username=\"ada\", realm=\"httpool\", nonce=\"{nonce}\", uri=\"{path}\", \
+            "Digest username=\"{user}\", realm=\"httpool\", nonce=\"{nonce}\", uri=\"{path}\", \
              algorithm={}, response=\"{response}\", qop={qop},nc={nc:08x} , cnonce=\"c\"",
             algorithm.name
         )
@@ -455,6 +464,42 @@ mod tests {
         let client = client();
         let other = client.get(PATH).header("sec-fetch-site", "cross-site");
         assert_eq!(other.send().header("set-cookie"), None);
+    }
+
+    #[test]
+    fn replayed_credentials_are_refused() {
+        let nonce = challenge(&client().get(PATH).send(), "nonce");
+        // Requests on several connections come in any order.
+        for nc in [2, 1, 70] {
+            let valid = authorization(PATH, ALGORITHMS[0], "auth", &nonce, nc);
+            assert_eq!(send(PATH, &valid).status(), 200, "{nc}");
+            let replayed = send(PATH, &valid);
+            assert_eq!(replayed.status(), 401, "{nc}");
+            // The client may go on with another nonce.
+            assert_eq!(challenge(&replayed, "stale"), "true");
+            assert_ne!(challenge(&replayed, "nonce"), nonce);
+        }
+        // Credentials that are not valid use no count up.
+        let nonce = challenge(&client().get(PATH).send(), "nonce");
+        let valid = authorization(PATH, ALGORITHMS[0], "auth", &nonce, 1);
+        let wrong = valid.replace("cnonce=\"c\"", "cnonce=\"d\"");
+        assert_eq!(send(PATH, &wrong).status(), 401);
+        assert_eq!(send(PATH, &valid).status(), 200);
+    }
+
+    #[test]
+    fn plus_in_a_path_is_a_plus() {
+        for (path, user, password) in [
+            ("/digest-auth/auth/a+b/c+d", "a+b", "c+d"),
+            ("/digest-auth/auth/a%2Bb/c%2Bd?x=+", "a+b", "c+d"),
+            ("/digest-auth/auth/a%20b/%C3%A9", "a b", "é"),
+        ] {
+            let nonce = challenge(&client().get(path).send(), "nonce");
+            let valid = authorization_of(path, (user, password), ALGORITHMS[0], "auth", &nonce, 1);
+            let response = send(path, &valid);
+            assert_eq!(response.status(), 200, "{path}: {response:?}");
+            assert_eq!(member(&response, "/user"), user);
+        }
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
-use super::super::input::Pairs;
 use super::text_or_data;
 use crate::message::headers::media_type::MediaType;
+use crate::services::inspect::pairs::text_pairs;
 
 /// The content of a submitted form.
 pub(super) struct Submitted {
@@ -34,7 +34,7 @@ impl Submitted {
         };
         if media_type.is("application/x-www-form-urlencoded") {
             return Self {
-                form: Form::Pairs(Pairs::parse(body).0),
+                form: Form::Pairs(text_pairs(body)),
                 files: none,
             };
         }
