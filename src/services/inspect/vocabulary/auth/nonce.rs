@@ -28,6 +28,8 @@ pub(super) enum Nonce {
 struct Key {
     secret: [u8; 32],
     start: Instant,
+    /// The uses of its nonces.
+    counts: NonceCounts,
 }
 
 /// The key of this process. The hash keys of the standard library come from the system's generator.
@@ -39,16 +41,14 @@ static KEY: LazyLock<Key> = LazyLock::new(|| {
     Key {
         secret: secret.finalize().into(),
         start: Instant::now(),
+        counts: NonceCounts::default(),
     }
 });
-
-/// The uses of this process's nonces.
-static COUNTS: NonceCounts = NonceCounts::new();
 
 /// A new nonce.
 pub(super) fn new() -> String {
     let millis = KEY.start.elapsed().as_millis();
-    sign(u64::try_from(millis).unwrap_or(u64::MAX), COUNTS.add())
+    sign(u64::try_from(millis).unwrap_or(u64::MAX), KEY.counts.add())
 }
 
 /// The nonce of this time and number.
@@ -80,7 +80,7 @@ pub(super) fn check(nonce: &str, count: u32) -> Nonce {
     };
     let made = Duration::from_millis(millis);
     let age = KEY.start.elapsed().saturating_sub(made);
-    match COUNTS.note(number, count) {
+    match KEY.counts.note(number, count) {
         Use::First if age <= LIFETIME => Nonce::Fresh,
         Use::First | Use::Replayed => Nonce::Stale,
     }

@@ -10,10 +10,10 @@ pub(super) const KEPT: u64 = 4096;
 const WINDOW: u32 = u64::BITS;
 
 /// The counts of the last nonces.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct NonceCounts(Mutex<State>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     /// The number of the next nonce.
     next: u64,
@@ -38,13 +38,6 @@ pub(super) enum Use {
 }
 
 impl NonceCounts {
-    pub(super) const fn new() -> Self {
-        Self(Mutex::new(State {
-            next: 0,
-            counts: Vec::new(),
-        }))
-    }
-
     /// The number of a new nonce.
     pub(super) fn add(&self) -> u64 {
         let mut state = ignore_poison(self.0.lock());
@@ -97,7 +90,7 @@ mod tests {
 
     #[test]
     fn each_count_is_used_once_in_any_order() {
-        let counts = NonceCounts::new();
+        let counts = NonceCounts::default();
         let nonce = counts.add();
         for count in [1, 3, 2, 100, 99, 37, u32::MAX, u32::MAX - 1] {
             assert_eq!(counts.note(nonce, count), Use::First, "{count}");
@@ -111,7 +104,7 @@ mod tests {
 
     #[test]
     fn only_the_last_nonces_are_kept() {
-        let counts = NonceCounts::new();
+        let counts = NonceCounts::default();
         let first = counts.add();
         assert_eq!(counts.note(first, 1), Use::First);
         let last = (0..KEPT).map(|_| counts.add()).last();
