@@ -1,6 +1,6 @@
 //! Responses with additional headers.
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{Entry, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 use http::{Error, StatusCode};
 use log::error;
 
@@ -10,8 +10,8 @@ use crate::message::{IntoResponse, Later, Response};
 /// Headers that a response gets in a tuple: `(headers, response)` or `(status, headers, response)`.
 /// They are a [`HeaderMap`] or an array of names and values.
 ///
-/// A header replaces those of the response with the same name. Several values under one name are
-/// all sent, for example for `Set-Cookie`.
+/// A header replaces those of the response with the same name, but `Set-Cookie` is added to them.
+/// Several values under one name are all sent.
 ///
 /// ```
 /// use httpool::http::StatusCode;
@@ -94,7 +94,7 @@ fn with_headers(headers: impl Headers, make_response: impl FnOnce() -> Response)
     match headers.into_headers() {
         Ok(headers) => Later::map(make_response(), |mut response| {
             if !has_failed(&response) {
-                response.headers_mut().extend(headers);
+                add(headers, response.headers_mut());
             }
             response
         }),
@@ -105,9 +105,19 @@ fn with_headers(headers: impl Headers, make_response: impl FnOnce() -> Response)
     }
 }
 
+/// Adds headers to a response. Each `Set-Cookie` is for another cookie, so it replaces none.
+fn add(mut headers: HeaderMap, response: &mut HeaderMap) {
+    if let Entry::Occupied(cookies) = headers.entry(SET_COOKIE) {
+        for cookie in cookies.remove_entry_mult().1 {
+            response.append(SET_COOKIE, cookie);
+        }
+    }
+    response.extend(headers);
+}
+
 #[cfg(test)]
 mod tests {
-    use http::header::{CONTENT_TYPE, RETRY_AFTER, SET_COOKIE};
+    use http::header::{CONTENT_TYPE, RETRY_AFTER};
 
     use super::*;
 
@@ -140,6 +150,14 @@ mod tests {
         let name = String::from("x-name");
         let response = ([(name, vec![0xE9])], ()).into_response();
         assert_eq!(response.headers()["x-name"].as_bytes(), [0xE9]);
+    }
+
+    #[test]
+    fn cookies_of_several_tuples_are_all_set() {
+        let cookies = |names: [&'static str; 2]| names.map(|name| (SET_COOKIE, name));
+        let response = (cookies(["a=1", "b=2"]), (cookies(["c=3", "a=4"]), "")).into_response();
+        let cookies = response.headers().get_all(SET_COOKIE);
+        assert!(cookies.iter().eq(["c=3", "a=4", "a=1", "b=2"]));
     }
 
     #[test]
