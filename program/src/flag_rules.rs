@@ -53,6 +53,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
             args.handlers_per_connection.is_some(),
         ),
     ];
+    let of_database: &[Given] = &[("inspect-db-age", args.inspect_db_age.is_some())];
     let of_faults: &[Given] = &[("fault-seed", args.fault_seed.is_some())];
     let of_inspect: &[Given] = &[
         ("allow-faults", args.allow_faults),
@@ -85,6 +86,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
             of_authorities,
         ),
         (args.access_log.is_some(), "--access-log", of_log),
+        (args.inspect_db.is_some(), "--inspect-db", of_database),
         (
             args.fault.is_some() || args.allow_faults,
             "--fault or --allow-faults",

@@ -1,20 +1,48 @@
 //! The inspector: `--inspect` and its flags.
 
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
 use httpool::services::Admin;
-use httpool::services::inspect::{Access, Inspect, InspectLog, LivePage, Settings};
-use httpool::{Handler, ListenAddr, Request, Response, Server};
+#[cfg(feature = "inspect-db")]
+use httpool::services::inspect::Database;
+use httpool::services::inspect::{
+    Access, Inspect, InspectLog, LivePage, RejectedRequests, Settings,
+};
+use httpool::{Builder, Handler, ListenAddr, Observer, Request, RequestRecord, Response, Server};
 
 use super::cli::Args;
 use super::log_file::standard_output;
 use super::value_parsers::{Size, Span};
+
+/// The observer of an inspector that is opened when the server has its addresses.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LateObserver(Arc<OnceLock<RejectedRequests>>);
+
+impl LateObserver {
+    /// Adds it to the server of the inspector, if there is to be one.
+    pub(crate) fn observe(&self, args: &Args, builder: Builder) -> Builder {
+        match args.inspect {
+            true => builder.observer(self.clone()),
+            false => builder,
+        }
+    }
+}
+
+impl Observer for LateObserver {
+    fn on_response(&self, record: &RequestRecord<'_>) {
+        if let Some(observer) = self.0.get() {
+            observer.on_response(record);
+        }
+    }
+}
 
 /// The inspector of this server, if `--inspect` is given.
 pub(crate) fn open(
     args: &Args,
     server: &Server,
     log: Option<&InspectLog>,
+    observer: &LateObserver,
 ) -> Result<Option<Inspect>, String> {
     if !args.inspect {
         return Ok(None);
@@ -29,10 +57,13 @@ pub(crate) fn open(
     }
     server.handle().on_shutdown(inspect.on_shutdown());
     log_faults(args, &inspect, server.local_addrs());
-    Ok(Some(match log {
+    let inspect = match log {
         Some(log) => inspect.log(log),
         None => inspect,
-    }))
+    };
+    // This is the first call, so it succeeds.
+    let _ = observer.0.set(inspect.rejected_requests());
+    Ok(Some(inspect))
 }
 
 /// Starts the log of requests on standard output, if there is one.
@@ -50,7 +81,10 @@ fn with_database(args: &Args, settings: Settings) -> Result<Settings, String> {
     let Some(path) = &args.inspect_db else {
         return Ok(settings);
     };
-    let database = httpool::services::inspect::Database::open(path);
+    let database = match args.inspect_db_age {
+        Some(Span(age)) => Database::open_for(path, age),
+        None => Database::open(path),
+    };
     let database = database.map_err(|error| format!("--inspect-db {}: {error}", path.display()))?;
     Ok(settings.database(database))
 }

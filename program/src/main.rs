@@ -35,6 +35,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use cli::{Args, CliExit};
 use exit::Exit;
 use https::Redirect;
+use inspect::LateObserver;
 use log_file::LogFile;
 use observers::Observers;
 use side_server::SideServer;
@@ -124,6 +125,8 @@ fn serve(
     let inspect_log = inspect::start_log(args)?;
     let observers = Observers::new(args, access_log.as_ref());
     let builder = observers.observe(builder);
+    let rejected = LateObserver::default();
+    let builder = rejected.observe(args, builder);
     let pages = files::error_pages(args)?.map(Arc::new);
     let builder = match &pages {
         Some(pages) => builder.error_pages(Arc::clone(pages)),
@@ -134,7 +137,7 @@ fn serve(
         None => builder,
     };
     let server = builder.bind().map_err(|error| error.to_string())?;
-    let inspect = inspect::open(args, &server, inspect_log.as_ref())?;
+    let inspect = inspect::open(args, &server, inspect_log.as_ref(), &rejected)?;
     let page = inspect.as_ref().and_then(Inspect::live_page);
     let admin = observers
         .metrics()

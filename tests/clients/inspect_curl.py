@@ -1,11 +1,34 @@
-"""The paths of `--inspect` with curl: codings, Digest, redirects, cookies, ranges, trailers."""
+"""The paths of `--inspect` with curl: codings, Digest, redirects, cookies, ranges, trailers, and the
+commands that its page copies."""
 
 import json
+import shutil
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
 
 from checks import TIMEOUT, expect, expect_in
+
+# A copy has these members of the description of its original.
+REPEATED = ("method", "target", "version", "header_lines", "query", "body", "chunks", "trailer_lines")
+
+# Requests of a client that writes each byte itself. `{}` is the address.
+WRITTEN = (
+    b"GET /anything/a?b=[1-3]&c={x,y} HTTP/1.1\r\nHost: {}\r\nX-Quote: it's \"$HOME\" `x` !a\r\n\r\n",
+    b"POST /anything HTTP/1.1\r\nContent-Length: 9\r\nX-B: 1\r\nhost: {}\r\nx-b: 2\r\n"
+    b"Content-Type: text/plain\r\n\r\n@it's \\n\n",
+    b"PUT /anything HTTP/1.1\r\nHost: {}\r\nContent-Length: 4\r\nUser-Agent: me\r\n\r\n\x00\xff'\n",
+    "POST /anything HTTP/1.1\r\nHost: {}\r\nX-Name: gpj.\u202eexe\r\nTransfer-Encoding: chunked\r\n\r\n"
+    "6\r\n\u2066é\n\r\n0\r\n\r\n".encode(),
+    b"DELETE /anything HTTP/1.1\r\nHost: {}\r\nX-Latin: caf\xe9\r\nX-Empty:\r\nContent-Length: 0\r\n\r\n",
+)
+
+# Calls of curl itself, over HTTP/2.
+CALLED = (
+    ("-H", "content-length: 5", "-H", "x-a: 1", "-H", "cookie: a=b", "--data", "hello"),
+    ("-X", "PATCH", "-A", "", "-H", "x-name: \u202e"),
+)
 
 
 def run(check, stage):
@@ -61,9 +84,54 @@ def checks(check, url, folder):
     with check("a timeout ends a delay and a drip"):
         for path in ("delay/10", "drip?duration=10"):
             expect(exit_code("-m", "0.5", f"{url}/{path}"), 28, path)
+    if shutil.which("bash"):
+        copies(check, url)
     with check("trailers are read"):
         headers = curl("-D", "-", "-o", "/dev/null", f"{url}/trailers?x-sum=42")
         expect_in("x-sum: 42", headers.lower(), "trailers")
+
+
+def copies(check, url):
+    address = url.removeprefix("http://")
+    with check("a copied command sends the same request again, header by header and byte by byte"):
+        for request in WRITTEN:
+            original = sent(address, request.replace(b"{}", address.encode()))
+            expect(repeated(last_command(url)), repeated_members(original), request.decode("latin-1"))
+    with check("a copied command repeats a request of HTTP/2"):
+        for arguments in CALLED:
+            original = curl("--http2-prior-knowledge", *arguments, f"{url}/anything")
+            expect(repeated(last_command(url)), repeated_members(original), arguments)
+
+
+def sent(address, request):
+    """The content of the response to this request, which has a length."""
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), timeout=TIMEOUT) as client:
+        client.sendall(request)
+        with client.makefile("rb") as response:
+            length = 0
+            while (line := response.readline().lower()) != b"\r\n":
+                if line.startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            return response.read(length)
+
+
+def last_command(url):
+    """The command for the last request, with its secrets."""
+    number = json.loads(curl(f"{url}/inspect/api/requests"))[-1]["id"]
+    return curl(f"{url}/inspect/api/requests/{number}/curl?secrets=show")
+
+
+def repeated(command):
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=TIMEOUT)
+    if done.returncode != 0:
+        raise AssertionError(f"{command}: {done.stderr}")
+    return repeated_members(done.stdout)
+
+
+def repeated_members(document):
+    document = json.loads(document)
+    return {name: document.get(name) for name in REPEATED}
 
 
 def curl(*arguments):

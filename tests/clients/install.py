@@ -15,6 +15,8 @@ UNDICI = "6.29.1"
 
 WS = "8.23.0"
 
+HAR_VALIDATOR = "5.1.5"
+
 # The client of HTTP/2 in version 6 is experimental, and version 7 needs a newer Node.
 UNDICI_HTTP2 = "7.30.2"
 UNDICI_HTTP2_NODE = (20, 18)
@@ -102,6 +104,11 @@ def undici_http2(scratch):
 def ws(scratch):
     """Installs ws into the directory `ws`. Returns the reason if it fails."""
     return _npm(Path(scratch, "ws"), f"ws@{WS}")
+
+
+def har_validator(scratch):
+    """Installs har-validator into `har`. Returns the reason if it fails."""
+    return _npm(Path(scratch, "har"), f"har-validator@{HAR_VALIDATOR}")
 
 
 def _npm(target, package):

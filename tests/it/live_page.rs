@@ -1,11 +1,12 @@
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::process::Command;
-use std::thread;
+/// The command of curl that repeats a request.
+mod curl;
+/// What has become of a request: faults, nothing at all, and what the server rejects.
+mod outcomes;
+
+use std::io::Read as _;
 
 use serde_json::Value;
 
-use httpool::Server;
 use httpool::services::inspect::{Access, Inspect, Settings};
 use httpool::testing::{Client, RequestBuilder, TestResponse};
 
@@ -203,15 +204,30 @@ fn secrets_are_masked_unless_asked_for() {
 }
 
 #[test]
+fn target_that_looks_like_a_secret_is_shown_as_sent() {
+    let client = client();
+    let target = "/token?u=http://x";
+    let _ = client.get(target).header("x-token", "s3cr3t").send();
+    let one = json(&get(&client, "/inspect/api/requests/1").send());
+    let head = one["head"].as_str().expect("there is a head");
+    assert!(
+        head.starts_with(&format!("GET {target} HTTP/1.1\r\n")),
+        "{head}"
+    );
+    assert!(head.contains("x-token: ***\r\n"), "{head}");
+}
+
+#[test]
 fn archive_has_the_members_of_the_format() {
     let client = client();
-    let form = "a=1&b=%C3%A9";
-    let request = client.post("/form?q=1").header("cookie", "c=d");
-    let _ = request
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(form)
-        .send();
+    let form = |body: &'static str| {
+        let request = client.post("/form?q=1").header("cookie", "c=d");
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        let _ = request.body(body).send();
+    };
+    form("a=1&b=%C3%A9");
     let _ = client.post("/binary").body(&b"\x00\xff"[..]).send();
+    form("a=%FF");
     let archive = json(&get(&client, "/inspect/api/export.har?secrets=show").send());
     let log = &archive["log"];
     assert_eq!(
@@ -219,7 +235,7 @@ fn archive_has_the_members_of_the_format() {
         (&"1.2".into(), &"httpool".into())
     );
     let entries = log["entries"].as_array().expect("it is a list");
-    assert_eq!(entries.len(), 2);
+    assert_eq!(entries.len(), 3);
     for entry in entries {
         for member in [
             "startedDateTime",
@@ -259,16 +275,21 @@ fn archive_has_the_members_of_the_format() {
     }
     let request = &entries[0]["request"];
     assert_eq!(request["url"], "http://localhost/form?q=1");
-    assert_eq!(request["postData"]["text"], form);
+    // The format has one or the other.
     assert_eq!(
-        request["postData"]["params"][1],
-        serde_json::json!({ "name": "b", "value": "é" })
+        request["postData"],
+        serde_json::json!({
+            "mimeType": "application/x-www-form-urlencoded",
+            "params": [{ "name": "a", "value": "1" }, { "name": "b", "value": "é" }],
+        })
     );
     assert_eq!(
         request["cookies"][0],
         serde_json::json!({ "name": "c", "value": "d" })
     );
     assert_eq!(entries[1]["request"]["postData"]["text"], "AP8=");
+    // Fields are text, and would not say what was sent.
+    assert_eq!(entries[2]["request"]["postData"]["text"], "a=%FF");
     // An export of nothing is a document, too.
     let empty = json(&get(&self::client(), "/inspect/api/export.har").send());
     assert_eq!(empty["log"]["entries"], serde_json::json!([]));
@@ -313,8 +334,17 @@ fn local_page_is_for_this_machine() {
             "{host}"
         );
     }
-    let proxied = get(&client, "/inspect").header("x-forwarded-for", "192.0.2.1");
-    assert_eq!(proxied.send().status(), 403);
+    for header in [
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "forwarded",
+        "via",
+        "x-real-ip",
+        "cf-ray",
+    ] {
+        let proxied = get(&client, "/inspect").header(header, "192.0.2.1");
+        assert_eq!(proxied.send().status(), 403, "{header}");
+    }
 }
 
 #[test]
@@ -323,12 +353,20 @@ fn token_becomes_a_cookie() {
     let settings = Settings::default().access(Access::Token(token.into()));
     let client = Client::new(Inspect::new(settings));
     assert_eq!(get(&client, "/inspect").send().status(), 403);
-    assert_eq!(get(&client, "/inspect?token=wrong").send().status(), 403);
-    let response = get(&client, "/inspect/r/7?token=0123456789abcdef").send();
+    let log_in = |token: &str| {
+        let request = client.post("/inspect/api/login");
+        let request = request.header("host", "debug.example");
+        request.json(&serde_json::json!({ "token": token }))
+    };
+    let wrong = log_in("0123456789abcdee").send();
     assert_eq!(
-        (response.status().as_u16(), response.header("location")),
-        (303, Some("/inspect/r/7"))
+        (wrong.status().as_u16(), wrong.header("set-cookie")),
+        (403, None)
     );
+    let cross_site = log_in(token).header("sec-fetch-site", "cross-site").send();
+    assert_eq!(cross_site.status(), 403);
+    let response = log_in(token).send();
+    assert_eq!(response.status(), 204);
     let cookie = response.header("set-cookie").expect("there is a cookie");
     for part in ["HttpOnly", "SameSite=Strict", "Path=/inspect"] {
         assert!(cookie.contains(part), "{cookie}");
@@ -344,6 +382,46 @@ fn token_becomes_a_cookie() {
         .get("/inspect/api/requests")
         .header("authorization", format!("Bearer {token}"));
     assert_eq!(request.send().status(), 200);
+}
+
+/// An address is written to logs, so a token in it is of no use.
+#[test]
+fn browser_without_the_token_is_asked_for_it() {
+    let settings = Settings::default().access(Access::Token("0123456789abcdef".into()));
+    let client = Client::new(Inspect::new(settings));
+    for path in [
+        "/inspect",
+        "/inspect/r/1",
+        "/inspect?token=0123456789abcdef",
+    ] {
+        let page = get(&client, path)
+            .header("accept", "text/html,*/*;q=0.8")
+            .send();
+        assert_eq!(
+            (page.status().as_u16(), page.header("set-cookie")),
+            (403, None)
+        );
+        assert!(page.text().contains("login.js"), "{path}");
+        let policy = page.header("content-security-policy").unwrap_or_default();
+        assert!(policy.contains("script-src 'self'"), "{policy}");
+    }
+    for (name, status) in [
+        ("login.js", 200),
+        ("page.css", 200),
+        ("dom.js", 200),
+        ("page.js", 403),
+    ] {
+        let file = get(&client, &format!("/inspect/assets/{name}")).send();
+        assert_eq!(file.status(), status, "{name}");
+    }
+    let program = get(&client, "/inspect").header("accept", "*/*").send();
+    assert!(
+        program.text().contains("/inspect#token=TOKEN"),
+        "{}",
+        program.text()
+    );
+    let data = get(&client, "/inspect/api/requests").header("accept", "text/html");
+    assert!(!data.send().text().contains("login.js"));
 }
 
 #[test]
@@ -435,102 +513,6 @@ fn history_of_nothing_turns_the_page_off() {
         get(&client, "/inspect").send().header("content-type"),
         Some("application/json")
     );
-}
-
-/// Sends bytes to the server, and reads the whole response.
-fn send(address: &str, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(address).expect("the server listens");
-    stream.write_all(request).expect("the server reads");
-    let mut response = Vec::new();
-    stream
-        .read_to_end(&mut response)
-        .expect("the server responds");
-    String::from_utf8_lossy(&response).into_owned()
-}
-
-/// The requests by which [`curl_repeats_requests`] tests. `{}` is the address.
-const REPEATED: [&[u8]; 9] = [
-    b"GET /a?b=[1-3]&c={x,y} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nX-Quote: it's \"$HOME\" `x` \\n\r\n\r\n",
-    b"GET /a/%2e%2e/../b HTTP/1.1\r\nHost: {}\r\nuser-AGENT: me\r\nConnection: close\r\nX-Empty:\r\n\r\n",
-    b"POST /text HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 22\r\n\r\n@it's \n\"two\" \\n 'lines'",
-    b"POST /crlf HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: 8\r\n\r\none\r\n\r\n\n",
-    b"PUT /binary HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: 6\r\n\r\n\x00\x01%\xff'\n",
-    b"POST /empty HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-    b"PURGE /method HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: */*\r\nX-Latin: caf\xe9\r\n\r\n",
-    b"OPTIONS * HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
-    b"POST /chunks HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-];
-
-#[test]
-fn curl_repeats_requests() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        return;
-    }
-    let server = Server::builder()
-        .listen("127.0.0.1:0")
-        .workers(2)
-        .bind()
-        .expect("a port is free");
-    let address = server.local_addrs()[0].to_string();
-    let handle = server.handle();
-    let running = thread::spawn(move || server.run(inspect()));
-    let get = |path: &str| {
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-        let response = send(&address, request.as_bytes());
-        let (head, body) = response
-            .split_once("\r\n\r\n")
-            .expect("the head is complete");
-        assert!(head.starts_with("HTTP/1.1 200 "), "{path}: {response}");
-        body.to_owned()
-    };
-    let details = |id: usize| -> Value {
-        serde_json::from_str(&get(&format!("/inspect/api/requests/{id}"))).expect("it is JSON")
-    };
-    for (index, request) in REPEATED.iter().enumerate() {
-        let (sent, again) = (2 * index + 1, 2 * index + 2);
-        let at = request
-            .windows(2)
-            .position(|two| two == b"{}")
-            .expect("each request has a host");
-        let request = [&request[..at], address.as_bytes(), &request[at + 2..]].concat();
-        send(&address, &request);
-        let command = get(&format!("/inspect/api/requests/{sent}/curl"));
-        let output = Command::new("sh")
-            .arg("-c")
-            .arg(&command)
-            .output()
-            .expect("sh runs");
-        assert!(output.status.success(), "{command}: {output:?}");
-        let (mut before, mut after) = (details(sent), details(again));
-        for request in [&mut before, &mut after] {
-            for member in [
-                "id",
-                "received",
-                "client",
-                "response",
-                "head",
-                "connection",
-                "chunks",
-                "trailers",
-            ] {
-                request
-                    .as_object_mut()
-                    .expect("it is an object")
-                    .remove(member);
-            }
-            let headers = request["headers"].as_array_mut().expect("it is a list");
-            headers.sort_by_key(|header| header["name"].to_string().to_lowercase());
-            // curl writes the length of an announced body itself.
-            headers.retain(|header| header["name"] != "Content-Length");
-        }
-        assert_eq!(before, after, "{command}");
-    }
-    handle.shutdown();
-    running
-        .join()
-        .expect("the server does not panic")
-        .expect("the server does not fail");
 }
 
 #[test]

@@ -45,6 +45,8 @@ class Browser:
         self._session = None
         self._events = []
         self.requests = []
+        # The Referer of each, or None.
+        self.referers = []
         # As the DevTools protocol describes them.
         self.responses = []
         # The statuses of the responses that have opened WebSockets.
@@ -74,7 +76,8 @@ class Browser:
                    deviceScaleFactor=1, mobile=False)
         self._call("Page.navigate", url="about:blank")
         self._wait_for("Page.loadEventFired")
-        self.requests, self.responses, self.errors, self.status = [], [], [], None
+        self.requests, self.referers, self.responses, self.errors = [], [], [], []
+        self.status = None
         self.handshakes = []
         self._call("Page.navigate", url=url)
         self._wait_for("Page.loadEventFired")
@@ -82,10 +85,13 @@ class Browser:
     def screenshot(self):
         return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])
 
+    def forget_cookies(self):
+        self._call("Network.clearBrowserCookies")
+
     def evaluate(self, expression):
-        """Evaluates a JavaScript expression on the page. Waits for a promise."""
-        reply = self._call(
-            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        """Evaluates a JavaScript expression on the page as if its user had caused it. Waits for a promise."""
+        reply = self._call("Runtime.evaluate", expression=expression, returnByValue=True,
+                           awaitPromise=True, userGesture=True)
         if "exceptionDetails" in reply:
             raise AssertionError(f"{expression}: {reply['exceptionDetails']}")
         return reply["result"].get("value")
@@ -129,6 +135,7 @@ class Browser:
         method, what = event["method"], event.get("params", {})
         if method == "Network.requestWillBeSent":
             self.requests.append(what["request"]["url"])
+            self.referers.append(what["request"]["headers"].get("Referer"))
         elif method == "Network.responseReceived":
             self.responses.append(what["response"])
             if what["type"] == "Document":

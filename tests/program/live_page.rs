@@ -67,15 +67,39 @@ fn flags_of_the_page_need_the_inspector() {
         "--inspect-history: needs --inspect",
     );
     check("--inspect-token", "short", "openssl rand -hex 16");
+    check(
+        "--inspect-db-age",
+        "1d",
+        "--inspect-db-age: needs --inspect-db",
+    );
+}
+
+/// The requests that the page lists.
+#[track_caller]
+fn list(program: &Program) -> Vec<serde_json::Value> {
+    let request = "GET /inspect/api/requests HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let text = program.connect().send(request).expect_response().text();
+    serde_json::from_str(&text).expect("it is a list")
+}
+
+#[test]
+fn page_lists_what_the_server_rejects() {
+    let program = Program::spawn(&["--inspect", "--max-body", "10"]);
+    let mut client = program.connect();
+    client.post("/large", [b'x'; 100]);
+    assert_eq!(client.expect_response().status, 413);
+    let list = list(&program);
+    assert_eq!(
+        (&list[0]["target"], &list[0]["outcome"]),
+        (&"/large".into(), &"rejected".into())
+    );
 }
 
 /// The numbers of the requests that the page lists.
 #[cfg(feature = "inspect-db")]
 #[track_caller]
 fn listed(program: &Program) -> Vec<usize> {
-    let request = "GET /inspect/api/requests HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let text = program.connect().send(request).expect_response().text();
-    let list: Vec<serde_json::Value> = serde_json::from_str(&text).expect("it is a list");
+    let list = list(program);
     let targets = list.iter().filter_map(|request| request["target"].as_str());
     let numbers = targets.map(|target| target.trim_start_matches('/').parse());
     numbers
@@ -125,6 +149,12 @@ fn history_in_a_file_survives_a_kill_under_load() {
     program.expect_exit(0);
     let program = Program::spawn(&flags);
     assert_eq!(listed(&program).last(), Some(&77777));
+    // Requests that are too old are not there again.
+    program.signal(Signal::TERM);
+    program.expect_exit(0);
+    let young = [&flags[..], &["--inspect-db-age", "1ms"]].concat();
+    let program = Program::spawn(&young);
+    assert_eq!(listed(&program), [0usize; 0]);
     // One process at a time.
     let exit = run_program(
         &[

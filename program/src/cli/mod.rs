@@ -150,15 +150,19 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = count(0..=10_000), help_heading = "Inspect")]
     pub(crate) inspect_history: Option<usize>,
 
-    /// Token for the live page, at least 16 characters: open /inspect?token=TOKEN. Without it, the
+    /// Token for the live page, at least 16 characters: open /inspect#token=TOKEN. Without it, the
     /// page is open on loopback addresses and at the address of --admin only [default: none]
     #[arg(long, value_name = "TOKEN", value_parser = secret, help_heading = "Inspect")]
     pub(crate) inspect_token: Option<String>,
 
-    /// File that keeps the requests of the live page over restarts, for a week; the program must be
-    /// built with the feature inspect-db [default: none]
+    /// File that keeps the requests of the live page over restarts; the program must be built with the
+    /// feature inspect-db [default: none]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Inspect")]
     pub(crate) inspect_db: Option<PathBuf>,
+
+    /// Age at which requests leave the file of --inspect-db [default: 7d]
+    #[arg(long, value_name = "TIME", help_heading = "Inspect")]
+    pub(crate) inspect_db_age: Option<Span>,
 
     /// Folder with error pages for browsers: for example 404.html for one status, and 4xx.html and
     /// 5xx.html for all others [default: built in]

@@ -89,6 +89,7 @@ fn every_flag_has_a_variable() {
         ("inspect-history", "9"),
         ("inspect-token", "0123456789abcdef"),
         ("inspect-db", "/var/lib/x.db"),
+        ("inspect-db-age", "1d"),
         ("inspect-log", "true"),
         ("error-pages", "/srv/errors"),
         ("request-ids", "true"),

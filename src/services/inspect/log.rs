@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select_biased};
+use http::StatusCode;
 use log::{error, warn};
 
 use super::captured::Captured;
@@ -130,7 +131,17 @@ impl InspectLog {
 impl Entries {
     /// Prints this request soon, without waiting.
     pub(super) fn push(&self, captured: &Captured) {
-        if self.queue.is_full() || self.queue.try_send(entry(captured)).is_err() {
+        self.send(|| entry(captured, None));
+    }
+
+    /// Prints a request that the server has rejected with this status.
+    pub(super) fn push_rejected(&self, captured: &Captured, status: StatusCode, reason: &str) {
+        let note = format!("(rejected with {}: {reason})", status.as_u16());
+        self.send(|| entry(captured, Some(&note)));
+    }
+
+    fn send(&self, entry: impl FnOnce() -> String) {
+        if self.queue.is_full() || self.queue.try_send(entry()).is_err() {
             self.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -181,8 +192,9 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// The request in lines: an entry begins at the margin, and all of the request is indented.
-fn entry(captured: &Captured) -> String {
+/// The request in lines: an entry begins at the margin, and all of the request is indented. The note
+/// follows the head.
+fn entry(captured: &Captured, note: Option<&str>) -> String {
     let mut entry = timestamp(captured.received);
     let connection = &captured.connection;
     let client = connection.client.as_deref().unwrap_or("an unknown client");
@@ -194,7 +206,12 @@ fn entry(captured: &Captured) -> String {
         let _ = write!(entry, " {}", tls.version);
     }
     entry.push('\n');
-    push_head(captured, &mut entry);
+    if !captured.raw.head().is_empty() {
+        push_head(captured, &mut entry);
+    }
+    if let Some(note) = note {
+        push_line(note.as_bytes(), &mut entry);
+    }
     if !captured.body.is_empty() {
         entry.push('\n');
         push_body(&captured.body, &mut entry);
@@ -256,8 +273,10 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::mpsc;
 
+    use bytes::Bytes;
+
     use super::*;
-    use crate::message::Body;
+    use crate::message::{Body, RawRequest};
 
     fn captured(body: &'static [u8], secret: &str) -> Captured {
         let request = http::Request::post("/a")
@@ -276,16 +295,25 @@ mod tests {
         let expected = "1970-01-01T00:00:00.000Z an unknown client\n  POST /a HTTP/1.1\n  \
                         authorization: Bearer ***\n  x-a: \u{fffd}\u{fffd}\n\n  {\n  \
                         \t\"a\": \"\\u{1b}[31m\\u{202e}\"\n  }\n\n";
-        assert_eq!(entry(&captured(body, "Bearer abc")), expected);
+        assert_eq!(entry(&captured(body, "Bearer abc"), None), expected);
+    }
+
+    #[test]
+    fn rejected_request_is_printed_with_its_reason() {
+        let mut rejected = captured(b"", "x");
+        rejected.raw = RawRequest::stored(Bytes::new(), Vec::new(), 0, Vec::new());
+        let note = "(rejected with 400: a header line is malformed)";
+        let expected = format!("1970-01-01T00:00:00Z an unknown client\n  {note}\n\n");
+        assert_eq!(entry(&rejected, Some(note)), expected);
     }
 
     #[test]
     fn long_and_binary_bodies_are_bounded() {
         let long: &[u8] = Box::leak("é".repeat(MAX_BODY).into_bytes().into());
-        let shown = entry(&captured(&long[1..], "x"));
+        let shown = entry(&captured(&long[1..], "x"), None);
         assert!(shown.contains("bytes that are not text"), "{shown}");
         let long: &[u8] = Box::leak(format!("a{}", "é".repeat(MAX_BODY)).into_bytes().into());
-        let shown = entry(&captured(long, "x"));
+        let shown = entry(&captured(long, "x"), None);
         assert!(shown.ends_with("  (2050 more bytes)\n\n"), "{shown}");
         assert!(shown.len() < 2 * MAX_BODY);
     }

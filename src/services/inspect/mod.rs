@@ -23,6 +23,7 @@ mod masking;
 mod pairs;
 mod random;
 mod reflection;
+mod rejected;
 mod settings;
 mod times;
 mod vocabulary;
@@ -42,6 +43,7 @@ pub use self::faults::{FaultList, InvalidFault};
 pub use self::history::database::{Database, DatabaseError};
 pub use self::live::LivePage;
 pub use self::log::InspectLog;
+pub use self::rejected::RejectedRequests;
 pub use self::settings::{Access, Settings};
 
 /// Responds to every request with a description of it, except on httpbin's paths (`/status/418`,
@@ -83,6 +85,16 @@ impl Inspect {
     #[must_use]
     pub fn live_page(&self) -> Option<LivePage> {
         self.live.as_ref().map(Live::trusted)
+    }
+
+    /// An observer for the server of this inspector, which puts requests into the history that no handler
+    /// sees: malformed ones, for example. If they are to be in a [log](Self::log), too, set that before.
+    #[must_use]
+    pub fn rejected_requests(&self) -> RejectedRequests {
+        RejectedRequests {
+            shared: self.live.as_ref().map(|live| Arc::clone(live.shared())),
+            log: self.log.clone(),
+        }
     }
 
     /// Prints each request to this log.

@@ -21,7 +21,14 @@ pub(super) fn pairs(encoded: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<
     pairs.take(MOST_PAIRS)
 }
 
-/// The same as text. Bytes that are not UTF-8 become U+FFFD.
+/// Whether there are so few pairs that all are read.
+pub(super) fn are_all_read(encoded: &[u8]) -> bool {
+    let pairs = encoded.split(|byte| *byte == b'&');
+    let mut pairs = pairs.filter(|pair| !pair.is_empty());
+    pairs.nth(MOST_PAIRS).is_none()
+}
+
+/// The first names and values as text. Bytes that are not UTF-8 become U+FFFD.
 pub(super) fn text_pairs(encoded: &[u8]) -> Vec<(String, String)> {
     let text = |bytes: Cow<'_, [u8]>| String::from_utf8_lossy(&bytes).into_owned();
     let pairs = pairs(encoded).map(|(name, value)| (text(name), text(value)));

@@ -37,8 +37,9 @@ pub enum Access {
     /// all addresses of the server are loopback addresses. A proxy on this machine that neither names
     /// itself in a header nor passes on the `Host` of its client looks like a client on this machine.
     Local,
-    /// Clients that know this token. A browser opens `/inspect?token=TOKEN` once and receives a cookie.
-    /// All others send `Authorization: Bearer TOKEN`.
+    /// Clients that know this token. A browser opens `/inspect#token=TOKEN` once and receives a cookie. The
+    /// part behind `#` is never sent as an address, so it is in no log. All others send
+    /// `Authorization: Bearer TOKEN`.
     Token(String),
 }
 

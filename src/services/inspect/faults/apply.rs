@@ -1,6 +1,7 @@
 //! Applies faults to a response.
 
 use std::mem;
+use std::sync::Arc;
 
 use http::header::{
     ACCEPT_RANGES, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
@@ -39,6 +40,17 @@ const CONTENT_HEADERS: [HeaderName; 6] = [
     TRAILER,
 ];
 
+/// The faults of a response, in the form of its header. A response that is not sent has them, too.
+#[derive(Debug, Clone)]
+pub(in crate::services::inspect) struct AppliedFaults(Arc<str>);
+
+impl AppliedFaults {
+    pub(in crate::services::inspect) fn of(response: &Response) -> Option<Arc<str>> {
+        let applied = response.extensions().get::<Self>();
+        applied.map(|Self(faults)| Arc::clone(faults))
+    }
+}
+
 impl Chosen {
     /// Applies all but `never`, at once or when a later response arrives.
     pub(super) fn apply(self, response: Response, version: Version) -> Response {
@@ -52,9 +64,9 @@ impl Chosen {
     }
 
     fn change(self, mut response: Response, version: Version) -> Response {
-        let list = HeaderValue::try_from(self.to_string());
+        let list = self.to_string();
         if let Some(end) = self.defect.and_then(Defect::without_head) {
-            return nothing(end);
+            return nothing(end, &list);
         }
         // Another protocol follows this response, and ends in its own way.
         if response.body().protocol().is_some() {
@@ -70,7 +82,7 @@ impl Chosen {
         for (name, value) in self.headers {
             headers.append(name, value);
         }
-        if let Ok(list) = list {
+        if let Ok(list) = HeaderValue::try_from(&list) {
             headers.insert(FAULT, list);
         }
         // Without this, a client takes what follows for the next response. In HTTP/2, it would end the
@@ -78,6 +90,8 @@ impl Chosen {
         if self.defect.is_some_and(Defect::blurs_the_end) && version != Version::HTTP_2 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        let applied = AppliedFaults(list.into());
+        response.extensions_mut().insert(applied);
         let mut body = mem::take(response.body_mut());
         let length = body.length();
         if let (Some(time), Some(length)) = (self.drip, length) {
@@ -91,8 +105,8 @@ impl Chosen {
     }
 }
 
-/// A response of which nothing is sent.
-pub(super) fn nothing(end: BrokenEnd) -> Response {
+/// A response of which nothing is sent, because of these faults.
+pub(super) fn nothing(end: BrokenEnd, faults: &str) -> Response {
     let broken = Broken {
         head: BrokenHead::Omitted,
         length: Some(0),
@@ -101,6 +115,8 @@ pub(super) fn nothing(end: BrokenEnd) -> Response {
     };
     let mut response = Response::new(broken.into());
     *response.status_mut() = StatusCode::from_u16(NO_RESPONSE).expect("the number is a status");
+    let applied = AppliedFaults(faults.into());
+    response.extensions_mut().insert(applied);
     response
 }
 

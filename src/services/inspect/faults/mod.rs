@@ -26,6 +26,7 @@ mod values;
 
 use http::{HeaderValue, StatusCode, Uri};
 
+pub(super) use self::apply::AppliedFaults;
 use self::apply::FAULT;
 use self::choice::{Chosen, Limits};
 use self::never::Unanswered;

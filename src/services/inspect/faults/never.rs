@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply::nothing;
+use super::spec::Defect;
 use crate::message::broken::BrokenEnd;
 use crate::message::{IntoResponse as _, Later, Responder, Response};
 use crate::sync::{Mutex, MutexGuard, ignore_poison};
@@ -74,7 +75,7 @@ impl Unanswered {
 }
 
 fn close() -> Response {
-    nothing(BrokenEnd::Finish)
+    nothing(BrokenEnd::Finish, &Defect::Never.to_string())
 }
 
 #[cfg(test)]

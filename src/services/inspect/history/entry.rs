@@ -12,8 +12,8 @@ use crate::services::inspect::captured::{Captured, MAX_COPIED, microseconds};
 /// The allocations around a request, about.
 const OVERHEAD: usize = 256;
 
-/// The part of a target that a list shows.
-const LISTED_TARGET: usize = 300;
+/// The part of a text that a list shows, in characters.
+const LISTED: usize = 300;
 
 /// A request as it is kept.
 pub(crate) struct Entry {
@@ -25,7 +25,7 @@ pub(crate) struct Entry {
 }
 
 /// The outcome of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// It waits for its response.
     Open,
@@ -35,7 +35,18 @@ pub(crate) enum Outcome {
         /// Of the content, if it is known in advance.
         length: Option<u64>,
         after: Duration,
+        faults: Option<Arc<str>>,
     },
+    /// The server has responded before the inspector saw it, because it is malformed or too large, for
+    /// example.
+    Rejected {
+        status: StatusCode,
+        /// A clause for people.
+        reason: Arc<str>,
+        after: Duration,
+    },
+    /// Nothing is sent, as its faults want.
+    Unsent { faults: Arc<str>, after: Duration },
     /// There will be no response: the client has left, or the handler has panicked.
     Nothing { after: Duration },
 }
@@ -62,17 +73,10 @@ pub(crate) struct Summary {
     us: Option<u64>,
     /// Of the body, in bytes.
     size: usize,
-    /// Whether there will be no response.
-    #[serde(skip_serializing_if = "is_false")]
-    left: bool,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn is_false(value: &bool) -> bool {
-    !value
+    /// The kind of its outcome, as [`Outcome::as_str`] has it.
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    faults: Option<String>,
 }
 
 impl Entry {
@@ -111,25 +115,56 @@ impl Entry {
 }
 
 impl Outcome {
-    pub(crate) fn status(self) -> Option<StatusCode> {
+    /// The kind of outcome, as a word for the page and for exports.
+    pub(crate) fn as_str(&self) -> &'static str {
         match self {
-            Self::Response { status, .. } => Some(status),
-            Self::Open | Self::Nothing { .. } => None,
+            Self::Open => "open",
+            Self::Response { .. } => "response",
+            Self::Rejected { .. } => "rejected",
+            Self::Unsent { .. } => "unsent",
+            Self::Nothing { .. } => "left",
         }
     }
 
-    pub(crate) fn after(self) -> Option<Duration> {
+    pub(crate) fn status(&self) -> Option<StatusCode> {
         match self {
-            Self::Response { after, .. } | Self::Nothing { after } => Some(after),
+            Self::Response { status, .. } | Self::Rejected { status, .. } => Some(*status),
+            Self::Open | Self::Unsent { .. } | Self::Nothing { .. } => None,
+        }
+    }
+
+    pub(crate) fn after(&self) -> Option<Duration> {
+        match self {
             Self::Open => None,
+            Self::Response { after, .. }
+            | Self::Rejected { after, .. }
+            | Self::Unsent { after, .. }
+            | Self::Nothing { after } => Some(*after),
         }
     }
 
     /// The length of the response's content.
-    pub(crate) fn length(self) -> Option<u64> {
+    pub(crate) fn length(&self) -> Option<u64> {
         match self {
-            Self::Response { length, .. } => length,
-            Self::Open | Self::Nothing { .. } => None,
+            Self::Response { length, .. } => *length,
+            _ => None,
+        }
+    }
+
+    /// The faults of the response, in the form in which they are asked for.
+    pub(crate) fn faults(&self) -> Option<&str> {
+        match self {
+            Self::Response { faults, .. } => faults.as_deref(),
+            Self::Unsent { faults, .. } => Some(faults),
+            _ => None,
+        }
+    }
+
+    /// Why the server has rejected the request.
+    pub(crate) fn rejected(&self) -> Option<&str> {
+        match self {
+            Self::Rejected { reason, .. } => Some(reason),
+            _ => None,
         }
     }
 }
@@ -137,21 +172,24 @@ impl Outcome {
 impl Shown {
     pub(crate) fn summary(&self) -> Summary {
         let entry = &self.entry;
-        let mut target = entry.captured.target().to_owned();
-        if let Some((end, _)) = target.char_indices().nth(LISTED_TARGET) {
-            target.truncate(end);
-            target.push('…');
-        }
         Summary {
             id: entry.id,
             at: milliseconds(entry.since_1970()),
             method: entry.captured.method().to_owned(),
-            target,
+            target: shortened(entry.captured.target()),
             status: self.outcome.status().map(|status| status.as_u16()),
             us: self.outcome.after().map(microseconds),
             size: entry.body_length,
-            left: matches!(self.outcome, Outcome::Nothing { .. }),
+            outcome: self.outcome.as_str(),
+            faults: self.outcome.faults().map(shortened),
         }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LISTED) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

@@ -124,6 +124,15 @@ impl History {
         Recording::new(Arc::clone(self), id)
     }
 
+    /// Puts a request in that the server has rejected. Its body had this many bytes so far, and none of
+    /// them is kept.
+    pub(super) fn record_rejected(&self, captured: &Captured, received: usize, outcome: Outcome) {
+        let mut entry = Entry::new(captured, 0);
+        entry.body_length = received;
+        let id = self.insert(entry);
+        self.set_outcome(id, outcome);
+    }
+
     fn insert(&self, mut entry: Entry) -> u64 {
         let mut state = self.lock();
         let id = state.end();
@@ -151,7 +160,7 @@ impl History {
         let Some(slot) = state.slot_mut(id) else {
             return;
         };
-        (slot.outcome, slot.changed) = (outcome, changed);
+        (slot.outcome, slot.changed) = (outcome.clone(), changed);
         state.changes = changed;
         wake_waiting(state);
         if let Some(store) = &self.store {
@@ -277,7 +286,7 @@ impl Slot {
     fn shown(&self) -> Shown {
         Shown {
             entry: Arc::clone(&self.entry),
-            outcome: self.outcome,
+            outcome: self.outcome.clone(),
         }
     }
 }

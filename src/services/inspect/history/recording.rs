@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use super::History;
 use super::entry::Outcome;
+use crate::message::broken::BrokenHead;
 use crate::message::{Later, Response};
+use crate::services::inspect::faults::AppliedFaults;
 
 /// Notes the outcome of a request in the history. If it is dropped without a response, the client has
 /// left or the handler has panicked.
@@ -37,10 +39,20 @@ impl Recording {
 
     fn note(&mut self, response: &Response) {
         self.is_complete = true;
-        let outcome = Outcome::Response {
-            status: response.status(),
-            length: response.body().length(),
-            after: self.started.elapsed(),
+        let after = self.started.elapsed();
+        let faults = AppliedFaults::of(response);
+        let broken = response.body().broken();
+        let outcome = match broken.map(|broken| broken.head) {
+            Some(BrokenHead::Omitted) => Outcome::Unsent {
+                faults: faults.unwrap_or_default(),
+                after,
+            },
+            _ => Outcome::Response {
+                status: response.status(),
+                length: response.body().length(),
+                after,
+                faults,
+            },
         };
         self.history.set_outcome(self.id, outcome);
     }

@@ -15,12 +15,39 @@ pub(super) const COOKIE_NAME: &str = "httpool-inspect";
 /// (<https://www.w3.org/TR/fetch-metadata/>).
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Headers by which a proxy shows itself. The client may be anywhere then.
-const OF_PROXIES: [HeaderName; 4] = [
+/// Headers by which a proxy, a tunnel or a content delivery network shows itself. The client may be
+/// anywhere then. Any of them suffices, because each of these can be set up to send only one.
+const OF_PROXIES: [HeaderName; 14] = [
     FORWARDED,
     VIA,
-    HeaderName::from_static("x-forwarded-for"),
+    // RFC 8586.
+    HeaderName::from_static("cdn-loop"),
+    HeaderName::from_static("client-ip"),
+    HeaderName::from_static("forwarded-for"),
+    HeaderName::from_static("front-end-https"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("x-amzn-trace-id"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-proxyuser-ip"),
     HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-remote-ip"),
+];
+
+/// The beginnings of families of such headers: X-Forwarded-For and its relatives, Cloudflare,
+/// `CloudFront`, Azure, Google, Fastly, Fly, Vercel, Envoy.
+const FAMILIES_OF_PROXIES: [&str; 10] = [
+    "x-forwarded",
+    "cf-",
+    "cloudfront-",
+    "x-amz-cf-",
+    "x-azure-",
+    "x-goog-iap-",
+    "fastly-",
+    "fly-",
+    "x-vercel-",
+    "x-envoy-",
 ];
 
 /// Decides about requests to the page.
@@ -49,12 +76,13 @@ pub(super) struct Token {
 pub(super) type Refusal = &'static str;
 
 const CLOSED: Refusal = "the live page is open on loopback addresses only: start the server with \
-    --inspect-token and open /inspect?token=TOKEN, or use the address of --admin";
+    --inspect-token and open /inspect#token=TOKEN, or use the address of --admin";
 const NOT_LOCAL: Refusal = "the live page is open to clients on this machine only: start the server \
-    with --inspect-token and open /inspect?token=TOKEN";
+    with --inspect-token and open /inspect#token=TOKEN";
 const OTHER_HOST: Refusal = "the live page is open by the address of the server only, for example \
     http://localhost:4000/inspect: start the server with --inspect-token to use other names";
-const NO_TOKEN: Refusal = "the live page needs the token: open /inspect?token=TOKEN, or send \
+pub(super) const WRONG_TOKEN: Refusal = "this is not the token";
+const NO_TOKEN: Refusal = "the live page needs the token: open /inspect#token=TOKEN, or send \
     Authorization: Bearer TOKEN";
 pub(super) const CROSS_SITE: Refusal = "a page of another site has sent this request";
 
@@ -79,6 +107,11 @@ impl Gate {
             Self::Trusted if !host(headers).is_some_and(is_address) => Err(OTHER_HOST),
             Self::Local | Self::Trusted => Ok(()),
         }
+    }
+
+    /// Whether a browser that is refused should ask its user for the token.
+    pub(super) fn wants_token(&self) -> bool {
+        matches!(self, Self::Token(_))
     }
 
     /// The token, if this text is it.
@@ -137,8 +170,12 @@ fn is_local(request: &Request) -> bool {
         |address: PeerAddr| address.is_unix() || address.ip().is_some_and(|ip| ip.is_loopback());
     let is_from_here = ClientInfo::of(request)
         .is_some_and(|info| is_here(info.peer()) && info.client().is_some_and(is_here));
-    let names_proxy = |name: &HeaderName| request.headers().contains_key(name);
-    is_from_here && !OF_PROXIES.iter().any(names_proxy)
+    is_from_here && !request.headers().keys().any(is_of_proxy)
+}
+
+fn is_of_proxy(name: &HeaderName) -> bool {
+    let mut families = FAMILIES_OF_PROXIES.iter();
+    OF_PROXIES.contains(name) || families.any(|family| name.as_str().starts_with(family))
 }
 
 /// The host that the client has named, without its port.
@@ -216,6 +253,26 @@ mod tests {
                 (loopback, address),
                 "{value}"
             );
+        }
+    }
+
+    #[test]
+    fn proxies_are_known_by_any_of_their_headers() {
+        for name in [
+            "forwarded",
+            "via",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-real-ip",
+            "cf-ray",
+            "cdn-loop",
+            "x-amz-cf-id",
+            "fastly-client-ip",
+        ] {
+            assert!(is_of_proxy(&HeaderName::from_static(name)), "{name}");
+        }
+        for name in ["host", "x-request-id", "x-amz-date", "client", "referer"] {
+            assert!(!is_of_proxy(&HeaderName::from_static(name)), "{name}");
         }
     }
 

@@ -10,6 +10,10 @@ use crate::message::{Body, Html, IntoResponse, Problem, Response};
 use crate::services::inspect::reflection::hexadecimal;
 
 const INDEX: &str = include_str!("page/index.html");
+const LOGIN: &str = include_str!("page/login.html");
+
+/// The files of the page that asks for the token, which browsers load without it.
+const OF_LOGIN: [&str; 3] = ["dom.js", "login.js", "page.css"];
 
 const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
@@ -33,7 +37,7 @@ macro_rules! assets {
     };
 }
 
-static ASSETS: [Asset; 11] = assets! {
+static ASSETS: [Asset; 12] = assets! {
     "api.js" JS
     "body.js" JS
     "compare.js" JS
@@ -41,6 +45,7 @@ static ASSETS: [Asset; 11] = assets! {
     "dom.js" JS
     "inbox.js" JS
     "list.js" JS
+    "login.js" JS
     "page.css" CSS
     "page.js" JS
     "store.js" JS
@@ -60,6 +65,17 @@ static TAG: LazyLock<HeaderValue> = LazyLock::new(|| {
 /// The page itself. It is the same for all addresses, and its script reads the address.
 pub(super) fn index() -> Html<&'static str> {
     Html(INDEX)
+}
+
+/// The page that asks for the token.
+pub(super) fn login() -> Html<&'static str> {
+    Html(LOGIN)
+}
+
+/// Whether this path is that of a file which needs no token.
+pub(super) fn is_of_login(path: &str) -> bool {
+    let name = path.strip_prefix("/inspect/assets/");
+    name.is_some_and(|name| OF_LOGIN.contains(&name))
 }
 
 /// A file of the page.

@@ -11,16 +11,16 @@ use std::time::Duration;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue};
 use http::header::{REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, Method, StatusCode};
+use serde::Deserialize;
 
 pub(super) use self::access::is_cross_site;
-use self::access::{CROSS_SITE, Gate, Token};
+use self::access::{CROSS_SITE, Gate, Refusal, Token, WRONG_TOKEN};
 use super::captured::Captured;
 use super::history::inboxes::{Inbox, Inboxes, User};
 use super::history::{History, Limits};
 use super::settings::Settings;
-use crate::message::{
-    ClientInfo, Handler, IntoResponse, Later, Problem, Redirect, Request, Response,
-};
+use crate::message::headers::media_type;
+use crate::message::{ClientInfo, Handler, IntoResponse, Later, Problem, Request, Response};
 
 /// Together with the requests of inboxes, this bounds the memory of the inspector.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -50,6 +50,14 @@ const HARMLESS: [(HeaderName, HeaderValue); 5] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
+/// The address to which a browser sends the token.
+const LOGIN: &str = "/inspect/api/login";
+
+#[derive(Deserialize)]
+struct Login {
+    token: String,
+}
+
 /// The live page with its history and its inboxes.
 pub(super) struct Live {
     shared: Arc<Shared>,
@@ -57,7 +65,8 @@ pub(super) struct Live {
     router: Box<dyn Handler>,
 }
 
-struct Shared {
+/// The history and the inboxes, which all servers of a page share.
+pub(super) struct Shared {
     history: Arc<History>,
     inboxes: Inboxes,
     longest_delay: Duration,
@@ -79,6 +88,22 @@ struct Shared {
 /// ```
 #[derive(Clone)]
 pub struct LivePage(Arc<Live>);
+
+impl Shared {
+    /// The history of requests to this path. `None` if it is that of no valid inbox.
+    pub(super) fn history_of(&self, path: &str) -> Option<Arc<History>> {
+        let Some(inbox) = inbox_id(path) else {
+            return Some(Arc::clone(&self.history));
+        };
+        let inbox = self.inboxes.get(inbox, User::Sender)?;
+        Some(Arc::clone(&inbox.history))
+    }
+}
+
+/// The id of the inbox that this path belongs to.
+fn inbox_id(path: &str) -> Option<&str> {
+    path.strip_prefix("/inbox/")?.split('/').next()
+}
 
 impl Live {
     /// The page of a new history. `None` if no history is kept.
@@ -118,6 +143,10 @@ impl Live {
         &self.shared.history
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Responds to a request that belongs to the page. All others are left alone.
     pub(super) fn respond(&self, request: &mut Request) -> Option<Response> {
         is_page(request.uri().path()).then(|| self.page(request))
@@ -125,8 +154,7 @@ impl Live {
 
     /// Responds to a request that belongs to an inbox. All others are left alone.
     pub(super) fn receive(&self, request: &Request, captured: &Captured) -> Option<Response> {
-        let id = request.uri().path().strip_prefix("/inbox/")?;
-        let id = id.split('/').next().unwrap_or_default();
+        let id = inbox_id(request.uri().path())?;
         Some(match self.shared.inboxes.get(id, User::Sender) {
             Some(inbox) => Self::receive_in(&inbox, captured),
             None => no_inbox(request.headers()),
@@ -156,40 +184,65 @@ impl Live {
     }
 
     fn checked(&self, request: &mut Request) -> Response {
-        if let Some(response) = self.log_in(request) {
-            return response;
+        let path = request.uri().path();
+        if path == LOGIN && *request.method() == Method::POST {
+            return self.log_in(request);
         }
-        let is_page =
-            *request.method() == Method::GET && !request.uri().path().starts_with("/inspect/api/");
+        let is_page = *request.method() == Method::GET && !path.starts_with("/inspect/api/");
         let refusal = match self.gate.check(request) {
+            Err(_) if is_page && self.asks_for_token(request) => return login_page(),
+            Err(_) if is_page && self.gate.wants_token() && assets::is_of_login(path) => {
+                return self.router.handle(request);
+            }
             Err(refusal) => refusal,
             Ok(()) if !is_page && is_cross_site(request.headers()) => CROSS_SITE,
             Ok(()) => return self.router.handle(request),
         };
-        Problem::new(StatusCode::FORBIDDEN)
-            .detail(refusal)
-            .to_response(request.headers())
+        refuse(refusal, request.headers())
     }
 
-    /// Turns a token in the address into a cookie, so that it does not stay in the address bar.
-    fn log_in(&self, request: &Request) -> Option<Response> {
-        let query = request.uri().query()?.split('&');
-        let given = query
-            .filter_map(|pair| pair.strip_prefix("token="))
-            .next()?;
-        let given = percent_encoding::percent_decode_str(given).decode_utf8_lossy();
-        let token = self.gate.token(&given)?;
-        let mut response = Redirect::to(request.uri().path()).into_response();
+    /// Whether this is a browser at an address of a page that opens with a token.
+    fn asks_for_token(&self, request: &Request) -> bool {
+        let offers = [(false, &["text/plain"][..]), (true, &["text/html"])];
+        self.gate.wants_token()
+            && !request.uri().path().starts_with("/inspect/assets/")
+            && media_type::preferred(request.headers(), &offers) == Some(true)
+    }
+
+    /// Turns a token into a cookie. It comes in a body, because addresses are written to logs, and to the
+    /// history of browsers.
+    fn log_in(&self, request: &Request) -> Response {
+        let headers = request.headers();
+        if is_cross_site(headers) {
+            return refuse(CROSS_SITE, headers);
+        }
+        let given: Option<Login> = serde_json::from_slice(request.body().as_bytes()).ok();
+        let Some(token) = given.and_then(|Login { token }| self.gate.token(&token)) else {
+            return refuse(WRONG_TOKEN, headers);
+        };
+        let mut response = StatusCode::NO_CONTENT.into_response();
         response
             .headers_mut()
             .insert(SET_COOKIE, cookie(token, request));
-        Some(response)
+        response
     }
 
     fn close(&self) {
         self.shared.history.close();
         self.shared.inboxes.close();
     }
+}
+
+fn refuse(refusal: Refusal, request: &HeaderMap) -> Response {
+    Problem::new(StatusCode::FORBIDDEN)
+        .detail(refusal)
+        .to_response(request)
+}
+
+fn login_page() -> Response {
+    let mut response = assets::login().into_response();
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response
 }
 
 fn cookie(token: &Token, request: &Request) -> HeaderValue {
@@ -246,6 +299,6 @@ impl fmt::Debug for LivePage {
 }
 
 /// Whether this path belongs to the page.
-fn is_page(path: &str) -> bool {
+pub(super) fn is_page(path: &str) -> bool {
     path == "/inspect" || path.starts_with("/inspect/")
 }

@@ -23,7 +23,7 @@ use rusqlite::Connection;
 use super::entry::{Entry, Outcome};
 use super::{Restored, Store};
 use crate::logging::LogLimit;
-use crate::sync::channel::{self, Receiver, Sender};
+use crate::sync::channel::{self, Receiver, RecvTimeoutError, Sender};
 use crate::sync::{Mutex, ignore_poison};
 
 pub use self::error::DatabaseError;
@@ -38,13 +38,16 @@ const MAX_WAITING: usize = 2048;
 /// Requests hold secrets, so they do not stay for ever.
 const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
+/// How often old requests are removed while no others arrive.
+const SWEEP: Duration = Duration::from_secs(60);
+
 /// The longest wait for the last commit.
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// A file that keeps the last requests of an inspector over restarts (feature `inspect-db`). Clones are
 /// the same file.
 ///
-/// It keeps as many requests as [the history](super::super::Settings::history), for a week by default.
+/// It keeps as many requests as [the history](super::super::Settings::history), for a week ([`open_for`](Self::open_for) takes another time).
 /// Requests of inboxes are not in it. Only its owner may read it, because requests hold secrets. If the
 /// process is killed, the requests of the last second may be lost, and the file opens again.
 ///
@@ -83,12 +86,34 @@ enum Change {
 }
 
 impl Database {
-    /// Opens a file, or creates it.
+    /// Opens a file, or creates it. Requests leave it after a week.
     ///
     /// # Errors
     ///
     /// If the file can't be opened or read, is not a database, or is in use by another process.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, DatabaseError> {
+        Self::open_for(path, MAX_AGE)
+    }
+
+    /// Opens a file, or creates it. Requests leave the file when they are older than `max_age`, at the
+    /// latest a minute later. The page shows them until newer ones push them out, or the server restarts.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use httpool::services::inspect::Database;
+    ///
+    /// # let path = std::env::temp_dir().join(format!("httpool-doc-age-{}.db", std::process::id()));
+    /// # let _ = std::fs::remove_file(&path);
+    /// let database = Database::open_for(&path, Duration::from_secs(24 * 60 * 60))?;
+    /// # drop(database);
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_for(path: impl AsRef<Path>, max_age: Duration) -> Result<Self, DatabaseError> {
         let path = path.as_ref();
         // SQLite gives its other files the permissions of this one.
         let mut options = OpenOptions::new();
@@ -96,12 +121,12 @@ impl Database {
         options.open(path)?;
         let mut connection = Connection::open(path)?;
         rows::set_up(&connection)?;
-        rows::remove_older(&connection, SystemTime::now() - MAX_AGE)?;
+        rows::remove_older(&connection, oldest(max_age))?;
         let restored = rows::load(&mut connection)?;
         let (changes, received) = channel::bounded(MAX_WAITING);
         thread::Builder::new()
             .name("history".into())
-            .spawn(move || write(connection, &received))?;
+            .spawn(move || write(connection, &received, max_age))?;
         Ok(Self(Arc::new(Shared {
             changes,
             restored: Mutex::new(Some(restored)),
@@ -204,26 +229,26 @@ impl Batch {
         }
     }
 
-    fn commit(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+    fn commit(&self, connection: &mut Connection, max_age: Duration) -> rusqlite::Result<()> {
         let transaction = connection.transaction()?;
-        for entry in self.requests.values() {
-            rows::insert(&transaction, entry)?;
-        }
-        for (id, outcome) in &self.outcomes {
-            rows::set_outcome(&transaction, *id, *outcome)?;
-        }
+        rows::insert(&transaction, self.requests.values())?;
+        rows::set_outcomes(&transaction, self.outcomes.iter())?;
         rows::remove_before(&transaction, self.oldest)?;
-        rows::remove_older(&transaction, SystemTime::now() - MAX_AGE)?;
+        rows::remove_older(&transaction, oldest(max_age))?;
         transaction.commit()
     }
 }
 
 /// Writes until all senders are dropped.
-fn write(mut connection: Connection, changes: &Receiver<Change>) {
+fn write(mut connection: Connection, changes: &Receiver<Change>, max_age: Duration) {
     static LIMIT: LogLimit = LogLimit::new(1, Duration::from_secs(60));
-    while let Ok(first) = changes.recv() {
-        let batch = gather(first, changes);
-        if let Err(error) = batch.commit(&mut connection)
+    loop {
+        let batch = match changes.recv_timeout(SWEEP) {
+            Ok(first) => gather(first, changes),
+            Err(RecvTimeoutError::Timeout) => Batch::default(),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if let Err(error) = batch.commit(&mut connection, max_age)
             && let Some(suppressed) = LIMIT.allow(Instant::now())
         {
             error!("the history can't be written to its file: {error}{suppressed}");
@@ -234,12 +259,20 @@ fn write(mut connection: Connection, changes: &Receiver<Change>) {
     }
 }
 
+/// The moment before which requests are too old.
+fn oldest(max_age: Duration) -> SystemTime {
+    let moment = SystemTime::now().checked_sub(max_age);
+    moment.unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
 /// The changes of one interval. It ends early if a caller waits for the commit.
 fn gather(first: Change, changes: &Receiver<Change>) -> Batch {
     let until = Instant::now() + INTERVAL;
     let mut batch = Batch::default();
     batch.add(first);
+    // A channel with changes returns them after the deadline, too.
     while batch.flushed.is_empty()
+        && Instant::now() < until
         && let Ok(change) = changes.recv_deadline(until)
     {
         batch.add(change);

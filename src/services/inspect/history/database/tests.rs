@@ -32,11 +32,15 @@ impl File {
         }
     }
 
-    /// A history of this file. An earlier one needs a moment to let go of it.
     fn open(&self) -> (Database, Arc<History>) {
+        self.open_for(MAX_AGE)
+    }
+
+    /// A history of this file. An earlier one needs a moment to let go of it.
+    fn open_for(&self, max_age: Duration) -> (Database, Arc<History>) {
         let until = Instant::now() + Duration::from_secs(10);
         let database = loop {
-            match Database::open(&self.0) {
+            match Database::open_for(&self.0, max_age) {
                 Ok(database) => break database,
                 Err(error) => assert!(Instant::now() < until, "{error}"),
             }
@@ -102,6 +106,18 @@ fn history_continues_after_a_restart() {
     assert_eq!(targets(&file.open().1), ["/7"]);
 }
 
+/// A writer that is slower than the requests must commit nevertheless.
+#[test]
+fn batch_ends_while_changes_keep_coming() {
+    let (changes, received) = channel::bounded(16);
+    // It ends when the receiver is dropped.
+    let sender = thread::spawn(move || while changes.send(Change::Forget(1)).is_ok() {});
+    let first = received.recv().expect("a change comes");
+    let _batch = gather(first, &received);
+    drop(received);
+    sender.join().expect("the thread does not panic");
+}
+
 #[test]
 fn only_its_owner_may_read_the_file() {
     let file = File::new("mode");
@@ -125,16 +141,85 @@ fn file_of_another_process_or_kind_is_refused() {
     assert!(Database::open(&other.0).is_err());
 }
 
+/// Records a request of this age.
+fn record_old(history: &Arc<History>, target: &str, age: Duration) {
+    let request = http::Request::get(target).body(crate::message::Body::empty());
+    let mut captured = Captured::of(&request.expect("test requests are valid"));
+    captured.received -= age;
+    drop(history.record(&captured));
+}
+
 #[test]
 fn old_requests_leave() {
-    let file = File::new("old");
+    const HOUR: Duration = Duration::from_secs(3600);
+    for (name, max_age) in [("old", MAX_AGE), ("hour", HOUR)] {
+        let file = File::new(name);
+        let (database, history) = file.open_for(max_age);
+        record_old(&history, "/old", max_age + Duration::from_secs(1));
+        record_old(&history, "/young", max_age - Duration::from_secs(60));
+        record(&history, "/new");
+        database.flush();
+        drop((database, history));
+        assert_eq!(targets(&file.open().1), ["/young", "/new"], "{max_age:?}");
+        // A shorter time counts when the file is opened.
+        drop(file.open_for(HOUR / 2));
+        assert_eq!(targets(&file.open().1), ["/new"], "{max_age:?}");
+    }
+}
+
+#[test]
+fn outcomes_are_the_same_after_a_restart() {
+    let file = File::new("outcomes");
     let (database, history) = file.open();
-    let request = http::Request::get("/old").body(crate::message::Body::empty());
-    let mut captured = Captured::of(&request.expect("test requests are valid"));
-    captured.received -= MAX_AGE + Duration::from_secs(1);
-    drop(history.record(&captured));
-    record(&history, "/new");
+    let after = Duration::from_millis(3);
+    let outcomes = [
+        Outcome::Rejected {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            reason: "the request body is too large".into(),
+            after,
+        },
+        Outcome::Response {
+            status: StatusCode::OK,
+            length: Some(5),
+            after,
+            faults: Some("delay=3ms".into()),
+        },
+        Outcome::Unsent {
+            faults: "reset=before".into(),
+            after,
+        },
+    ];
+    let request = http::Request::get("/").body(crate::message::Body::empty());
+    let captured = Captured::of(&request.expect("test requests are valid"));
+    for outcome in &outcomes {
+        history.record_rejected(&captured, 7, outcome.clone());
+    }
     database.flush();
     drop((database, history));
-    assert_eq!(targets(&file.open().1), ["/new"]);
+    let all = file.open().1.all();
+    let found: Vec<_> = all.iter().map(|shown| shown.outcome.clone()).collect();
+    assert_eq!(found, outcomes);
+    assert_eq!(all[0].entry.body_length, 7);
+}
+
+#[test]
+fn file_of_the_first_version_is_read() {
+    let file = File::new("first");
+    let (database, history) = file.open();
+    record(&history, "/first");
+    database.flush();
+    drop((database, history));
+    let until = Instant::now() + Duration::from_secs(10);
+    let to_first_version = "ALTER TABLE requests DROP COLUMN faults;
+         ALTER TABLE requests DROP COLUMN rejected;
+         PRAGMA user_version = 1;";
+    while let Err(error) =
+        Connection::open(&file.0).and_then(|connection| connection.execute_batch(to_first_version))
+    {
+        assert!(Instant::now() < until, "{error}");
+    }
+    let all = file.open().1.all();
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[0].outcome.status(), Some(StatusCode::CREATED));
+    assert_eq!(all[0].outcome.faults(), None);
 }

@@ -2,11 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode;
 use serde_json::{Value, json};
 
 use super::json::{form, media_type, pairs, readable, value};
 use crate::services::inspect::history::entry::{Entry, Outcome, Shown, text};
 use crate::services::inspect::masking::Secrets;
+use crate::services::inspect::pairs::are_all_read;
 use crate::services::inspect::times::timestamp;
 
 /// The start of an archive, up to its first entry.
@@ -28,7 +30,7 @@ pub(crate) fn entry(shown: &Shown, secrets: Secrets) -> Value {
         "startedDateTime": timestamp(shown.entry.captured.received),
         "time": wait,
         "request": request(&shown.entry, secrets),
-        "response": response(&shown.entry, shown.outcome),
+        "response": response(&shown.entry, &shown.outcome),
         "cache": {},
         "timings": { "send": 0, "wait": wait, "receive": 0 },
     });
@@ -90,28 +92,35 @@ fn named(pairs: Vec<(String, String)>) -> Vec<Value> {
         .collect()
 }
 
-/// The format has text only, so other bodies are in base64, which a member of our own says.
+/// The format has either the fields of a form or a text. It has no bytes, so other bodies are in base64,
+/// which a member of our own says.
 fn post_data(entry: &Entry) -> Value {
     let mut data = json!({ "mimeType": media_type(entry) });
-    match readable(entry) {
-        Some(text) => data["text"] = text.into(),
-        None => {
+    match (whole_form(entry), readable(entry)) {
+        (Some(fields), _) => data["params"] = named(fields).into(),
+        (None, Some(text)) => data["text"] = text.into(),
+        (None, None) => {
             data["text"] = STANDARD.encode(&entry.captured.body).into();
             data["_encoding"] = "base64".into();
         }
     }
-    if let Some(fields) = form(entry) {
-        data["params"] = named(fields).into();
-    }
     data
 }
 
-fn response(entry: &Entry, outcome: Outcome) -> Value {
+/// The fields of a form, if they say all of it: there are not too many, and they are text.
+fn whole_form(entry: &Entry) -> Option<Vec<(String, String)>> {
+    let body = &entry.captured.body[..];
+    let is_text = || percent_decode(body).decode_utf8().is_ok();
+    form(entry).filter(|_| are_all_read(body) && is_text())
+}
+
+/// The headers of responses are not kept, and the format has no way to say so but a comment.
+fn response(entry: &Entry, outcome: &Outcome) -> Value {
     let status = outcome.status();
     let length = outcome
         .length()
         .map_or(-1, |length| i64::try_from(length).unwrap_or(-1));
-    json!({
+    let mut response = json!({
         "status": status.map_or(0, |status| status.as_u16()),
         "statusText": status.and_then(|status| status.canonical_reason()).unwrap_or_default(),
         "httpVersion": entry.captured.version(),
@@ -121,5 +130,20 @@ fn response(entry: &Entry, outcome: Outcome) -> Value {
         "redirectURL": "",
         "headersSize": -1,
         "bodySize": length,
-    })
+        "comment": comment(outcome),
+    });
+    if let Some(faults) = outcome.faults() {
+        response["_faults"] = faults.into();
+    }
+    response
+}
+
+fn comment(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Open => "the request waits for its response".into(),
+        Outcome::Response { .. } => "headers and content are not kept".into(),
+        Outcome::Rejected { reason, .. } => format!("rejected by the server: {reason}"),
+        Outcome::Unsent { .. } => "nothing was sent".into(),
+        Outcome::Nothing { .. } => "there is no response: the client has left".into(),
+    }
 }

@@ -1,5 +1,7 @@
 //! A request as JSON, for the page and for exports.
 
+use std::iter;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -33,29 +35,28 @@ pub(crate) fn request(shown: &Shown, secrets: Secrets) -> Value {
         "body": body(entry),
         "connection": *entry.captured.connection,
         "times": entry.captured.times,
-        "response": response(shown.outcome),
+        "response": response(&shown.outcome),
     })
 }
 
-/// The head as sent, except for its secrets.
+/// The head as sent, except for the values of secret headers.
 pub(crate) fn head(entry: &Entry, secrets: Secrets) -> String {
-    let lines = entry
-        .captured
-        .raw
-        .head()
-        .split_inclusive(|byte| *byte == b'\n');
-    lines.map(|line| head_line(line, secrets)).collect()
+    let head = entry.captured.raw.head();
+    let mut lines = head.split_inclusive(|byte| *byte == b'\n');
+    // A target may look like a secret header: `/token?from=http://localhost`.
+    let request_line = text(lines.next().unwrap_or_default());
+    let headers = lines.map(|line| header_line(line, secrets));
+    iter::once(request_line).chain(headers).collect()
 }
 
-fn head_line(line: &[u8], secrets: Secrets) -> String {
+fn header_line(line: &[u8], secrets: Secrets) -> String {
     let colon = line.iter().position(|byte| *byte == b':');
-    let Some((name, rest)) = colon.map(|colon| line.split_at(colon)) else {
-        return text(line);
-    };
-    if secrets == Secrets::Shown || !is_secret(name) {
-        return text(line);
+    match colon.map(|colon| line.split_at(colon)) {
+        Some((name, rest)) if secrets == Secrets::Masked && is_secret(name) => {
+            format!("{}: {}\r\n", text(name), mask(name, rest[1..].trim_ascii()))
+        }
+        _ => text(line),
     }
-    format!("{}: {}\r\n", text(name), mask(name, rest[1..].trim_ascii()))
 }
 
 /// The value to show, and whether it is masked.
@@ -135,19 +136,22 @@ pub(crate) fn readable(entry: &Entry) -> Option<&str> {
     (!text.contains(is_binary)).then_some(text)
 }
 
-fn response(outcome: Outcome) -> Value {
-    match outcome {
-        Outcome::Open => Value::Null,
-        Outcome::Nothing { after } => json!({ "us": microseconds(after) }),
-        Outcome::Response {
-            status,
-            length,
-            after,
-        } => json!({
-            "status": status.as_u16(),
-            "reason": status.canonical_reason(),
-            "length": length,
-            "us": microseconds(after),
-        }),
+/// `null` until there is an outcome.
+fn response(outcome: &Outcome) -> Value {
+    let mut response = match outcome {
+        Outcome::Open => return Value::Null,
+        _ => json!({ "outcome": outcome.as_str(), "us": outcome.after().map(microseconds) }),
+    };
+    if let Some(status) = outcome.status() {
+        response["status"] = status.as_u16().into();
+        response["reason"] = status.canonical_reason().into();
+        response["length"] = outcome.length().into();
     }
+    if let Some(faults) = outcome.faults() {
+        response["faults"] = faults.into();
+    }
+    if let Some(reason) = outcome.rejected() {
+        response["rejected"] = reason.into();
+    }
+    response
 }

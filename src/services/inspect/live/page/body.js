@@ -6,13 +6,25 @@ import { bytes, make } from "./dom.js";
 /** More lines than people read, and few enough for a page that responds quickly. */
 const MAX_LINES = 5_000;
 
+/** Deeper lists and objects of JSON stay as they were sent. Indenting all of them would make a long text of a short one. */
+const MAX_DEPTH = 50;
+
+/** Longer lines have no colours: each part of one is an element. */
+const MAX_COLOURED = 2_000;
+
+/** Marks in one line. */
+const MAX_MARKS = 500;
+
 /** Bytes of a binary body that are shown as hexadecimal. */
 const MAX_HEX = 4_096;
 
-/** The lines of a body as it is read: JSON is indented, all other text stays as it is. */
+/**
+ * The lines of a body as it is read: JSON is indented, all other text stays as it is. The last line has
+ * the rest of a long one.
+ */
 export function readableLines(body) {
   if (body.encoding !== "text") return hexLines(body.content);
-  return (looksLikeJson(body) ? indented(body.content) : body.content).split(/\r\n|\n/);
+  return looksLikeJson(body) ? indented(body.content) : textLines(body.content);
 }
 
 function looksLikeJson(body) {
@@ -25,31 +37,64 @@ function looksLikeJson(body) {
   }
 }
 
+function textLines(text) {
+  const lines = text.split(/\r\n|\n/);
+  if (lines.length <= MAX_LINES) return lines;
+  return [...lines.slice(0, MAX_LINES - 1), lines.slice(MAX_LINES - 1).join("\n")];
+}
+
 /** The tokens of JSON. Numbers, escapes and repeated keys stay as they were sent. */
 const TOKENS = /"(?:[^"\\]|\\.)*"|[[\]{}:,]|[^\s[\]{}:,"]+/g;
 
+const OPENS = new Set(["{", "["]);
+const CLOSES = new Set(["}", "]"]);
+
 function indented(json) {
-  const tokens = json.match(TOKENS) ?? [];
-  let text = "";
+  const tokens = [...json.matchAll(TOKENS)];
+  const lines = [];
+  let line = "";
   let depth = 0;
-  const line = () => `\n${"  ".repeat(depth)}`;
-  tokens.forEach((token, at) => {
-    const next = tokens[at + 1];
-    if (token === "{" || token === "[") {
+  const end = () => {
+    lines.push(line);
+    line = "  ".repeat(depth);
+  };
+  for (let at = 0; at < tokens.length; at += 1) {
+    const { 0: token, index } = tokens[at];
+    if (lines.length === MAX_LINES - 1) return [...lines, line + json.slice(index)];
+    if (OPENS.has(token) && depth === MAX_DEPTH) {
+      const last = closing(tokens, at);
+      line += json.slice(index, tokens[last].index + 1);
+      at = last;
+    } else if (OPENS.has(token)) {
+      line += token;
       depth += 1;
-      text += token;
-      if (next !== "}" && next !== "]") text += line();
-    } else if (token === "}" || token === "]") {
+      if (!CLOSES.has(tokens[at + 1][0])) end();
+    } else if (CLOSES.has(token)) {
       depth -= 1;
-      const before = tokens[at - 1];
-      text += before === "{" || before === "[" ? token : line() + token;
-    } else if (token === ",") text += token + line();
-    else text += token === ":" ? ": " : token;
-  });
-  return text;
+      if (!OPENS.has(tokens[at - 1][0])) end();
+      line += token;
+    } else {
+      line += token === ":" ? ": " : token;
+      if (token === ",") end();
+    }
+  }
+  return [...lines, line];
 }
 
-function hexLines(base64) {
+/** The place of the token that closes the list or object which begins at this place. */
+function closing(tokens, start) {
+  let depth = 0;
+  let at = start;
+  do {
+    if (OPENS.has(tokens[at][0])) depth += 1;
+    else if (CLOSES.has(tokens[at][0])) depth -= 1;
+    at += 1;
+  } while (depth > 0);
+  return at - 1;
+}
+
+/** A body of base64 as hexadecimal numbers and the characters that they stand for. */
+export function hexLines(base64) {
   const data = atob(base64);
   const lines = [];
   for (let at = 0; at < Math.min(data.length, MAX_HEX); at += 16) {
@@ -66,6 +111,7 @@ function hexLines(base64) {
 const PARTS = /("(?:[^"\\]|\\.)*")(\s*:)?|(-?\d[\w.+-]*)|\b(true|false|null)\b/g;
 
 function coloured(line) {
+  if (line.length > MAX_COLOURED) return [line];
   const nodes = [];
   let end = 0;
   for (const match of line.matchAll(PARTS)) {
@@ -84,7 +130,7 @@ function marked(line, word) {
   const nodes = [];
   const lower = line.toLowerCase();
   let end = 0;
-  for (let at = lower.indexOf(word); at >= 0; at = lower.indexOf(word, end)) {
+  for (let at = lower.indexOf(word); at >= 0 && nodes.length < 2 * MAX_MARKS; at = lower.indexOf(word, end)) {
     nodes.push(line.slice(end, at), make("mark", {}, line.slice(at, at + word.length)));
     end = at + word.length;
   }
@@ -97,10 +143,9 @@ export function bodyElement(id, body) {
   if (body.length === 0) return make("p", { class: "quiet" }, "empty");
   const lines = readableLines(body);
   const isJson = body.encoding === "text" && looksLikeJson(body);
-  const shown = lines.slice(0, MAX_LINES);
-  const rows = shown.map((line) => make("div", { class: "line" }, ...(isJson ? coloured(line) : [line])));
+  const plain = (line) => (isJson ? coloured(line) : [line]);
+  const rows = lines.map((line) => make("div", { class: "line" }, ...plain(line)));
   const pre = make("pre", { tabindex: "0", "aria-label": "Body" }, ...rows);
-  if (lines.length > MAX_LINES) pre.append(make("div", { class: "quiet" }, `… ${lines.length - MAX_LINES} more lines`));
 
   const found = make("span", { role: "status" });
   const input = make("input", {
@@ -118,10 +163,10 @@ export function bodyElement(id, body) {
     const word = input.value.toLowerCase();
     matches = [];
     rows.forEach((row, at) => {
-      const isMatch = word !== "" && shown[at].toLowerCase().includes(word);
+      const isMatch = word !== "" && lines[at].toLowerCase().includes(word);
       if (isMatch) matches.push(at);
       if (isMatch || row.querySelector("mark")) {
-        row.replaceChildren(...(isMatch ? marked(shown[at], word) : isJson ? coloured(shown[at]) : [shown[at]]));
+        row.replaceChildren(...(isMatch ? marked(lines[at], word) : plain(lines[at])));
       }
     });
     current = matches.length ? 0 : -1;

@@ -1,32 +1,38 @@
 // All of one request.
 
-import { inbox, page } from "./api.js";
-import { bodyElement, readableLines } from "./body.js";
+import { bodyUrl, inbox, page } from "./api.js";
+import { bodyElement, hexLines, readableLines } from "./body.js";
 import { bytes, clock, make, time } from "./dom.js";
 
-/** The head as it was sent, with the body behind it if that is text. */
-const rawText = (request) => request.head + (request.body.encoding === "text" ? request.body.content : "");
-
 export function facts(request) {
-  const { response } = request;
   const list = [clock(Date.parse(request.received), true)];
   if (request.client) list.push(`from ${request.client}`);
-  list.push(request.version);
-  if (!response) list.push("waits for its response");
-  else if (response.status === undefined) list.push(`no response after ${time(response.us)}`);
+  if (request.version) list.push(request.version);
+  return [...list, ...outcome(request.response)];
+}
+
+/** What has become of a request. */
+function outcome(response) {
+  if (!response) return ["waits for its response"];
+  const list = [];
+  if (response.outcome === "left") list.push(`no response after ${time(response.us)}`);
+  else if (response.outcome === "unsent") list.push(`nothing sent after ${time(response.us)}`);
   else {
-    list.push(`${response.status} ${response.reason ?? ""}`.trim());
-    list.push(time(response.us));
+    list.push(`${response.status} ${response.reason ?? ""}`.trim(), time(response.us));
     if (response.length != null) list.push(`${bytes(response.length)} sent`);
   }
+  if (response.rejected) list.push(`rejected: ${response.rejected}`);
+  if (response.faults) list.push(`fault: ${response.faults}`);
   return list;
 }
+
+const title = ({ method, target }) => (method ? `${method} ${target}` : "A request without a readable head");
 
 /** The element that shows a request. `tools` are its buttons. */
 export function requestElement(request, { isRaw, tools }) {
   return make("article", { class: "request", "data-id": request.id },
     make("div", { class: "head" },
-      make("h2", {}, `${request.method} ${request.target}`),
+      make("h2", {}, title(request)),
       make("p", { class: "facts" }, ...facts(request).map((fact) => make("span", {}, fact))),
       make("div", { class: "tools", role: "toolbar", "aria-label": "This request" }, ...tools)),
     ...(isRaw ? raw(request) : readable(request)));
@@ -37,7 +43,7 @@ function readable(request) {
     ...section("Query", pairs(request.query)),
     ...section("Headers", fields(request.headers)),
     ...section("Form", pairs(request.form ?? [])),
-    ...(request.body.length > 0 ? section("Body", bodyElement(request.id, request.body)) : []),
+    ...(request.body.kept > 0 ? section("Body", bodyElement(request.id, request.body)) : []),
     truncated(request.body),
     ...section("Chunks", request.chunks.length ? make("pre", {}, request.chunks.join("\n")) : null),
     ...section("Trailers", fields(request.trailers)),
@@ -45,18 +51,26 @@ function readable(request) {
   ];
 }
 
+/** The head as it was sent, and the body behind it: text as it is, all else as hexadecimal numbers. */
 function raw(request) {
-  const lines = rawText(request).split("\n").map((line) => make("div", { class: "line" }, line.replace(/\r$/, "")));
+  const { body } = request;
+  const isText = body.encoding === "text";
+  const line = (text) => make("div", { class: "line" }, text);
+  const text = request.head + (isText ? body.content : "");
   return [
     make("h3", {}, "As sent"),
-    make("div", { class: "content" }, make("pre", { tabindex: "0", "aria-label": "Request as sent" }, ...lines)),
-    request.body.encoding === "text" ? null : make("p", { class: "note" }, `The body is binary: ${bytes(request.body.length)}.`),
-    truncated(request.body),
+    make("div", { class: "content" }, make("pre", { tabindex: "0", "aria-label": "Request as sent" },
+      ...text.split("\n").map((part) => line(part.replace(/\r$/, ""))),
+      ...(isText ? [] : hexLines(body.content).map(line)))),
+    isText ? null : make("p", { class: "note" }, `The body is binary: ${bytes(body.length)}, shown as hexadecimal numbers. `,
+      make("a", { href: bodyUrl(request.id), download: "" }, "Download")),
+    truncated(body),
   ];
 }
 
 function truncated(body) {
   if (body.kept >= body.length) return null;
+  if (body.kept === 0) return make("p", { class: "note" }, `${bytes(body.length)} of the body had arrived. They were not kept.`);
   return make("p", { class: "note" }, `Only the first ${bytes(body.kept)} of ${bytes(body.length)} were kept.`);
 }
 

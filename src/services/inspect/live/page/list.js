@@ -1,5 +1,6 @@
 // The list of requests. Only the rows in sight exist, so it does not matter how many there are.
 
+import { inbox } from "./api.js";
 import { byId, clock, make, time } from "./dom.js";
 import * as store from "./store.js";
 
@@ -75,11 +76,23 @@ function counts() {
   list.hidden = all === 0;
 }
 
+/** The words in the place of a status, for outcomes without one. */
+const WITHOUT_STATUS = { unsent: "nothing sent", left: "left", open: "waiting" };
+
+/** The target. An inbox leaves out what its requests have in common. */
+function target({ method, target: whole }) {
+  if (!method) return "(no readable head)";
+  const common = `/inbox/${inbox}`;
+  const isBelow = inbox && whole.startsWith(common);
+  const rest = isBelow ? whole.slice(common.length) : whole;
+  return rest.startsWith("/") || !isBelow ? rest : `/${rest}`;
+}
+
 function row(request, index, size) {
-  const status = request.status ?? "";
-  const isBase = request.id === base;
+  const words = WITHOUT_STATUS[request.outcome];
+  const { faults } = request;
   return make("div", {
-    class: isBase ? "row base" : "row",
+    class: ["row", request.id === base && "base", words && "without"].filter(Boolean).join(" "),
     role: "option",
     id: `row-${request.id}`,
     "data-id": request.id,
@@ -89,9 +102,11 @@ function row(request, index, size) {
   },
   make("time", {}, clock(request.at)),
   make("span", { class: "method" }, request.method),
-  make("span", { class: "target", title: request.target }, request.target),
-  make("span", { class: "status", "data-class": String(status)[0] }, request.left ? "left" : String(status)),
-  make("span", { class: "took" }, time(request.us)));
+  make("span", { class: "target", title: request.target },
+    make("span", { class: "path" }, target(request)),
+    faults && make("span", { class: "fault", title: `fault: ${faults}` }, "fault")),
+  make("span", { class: "status", "data-class": String(request.status ?? "")[0] }, words ?? String(request.status)),
+  make("span", { class: "took" }, words ? "" : time(request.us)));
 }
 
 /** Marks a request, and scrolls to it. */

@@ -58,7 +58,7 @@ function tools() {
   return [
     button("Back", close, "back"),
     button("Raw", raw, null, String(isRaw)),
-    button("Copy as curl", copyCurl),
+    shown.head ? button("Copy as curl", copyCurl) : null,
     button("Copy link", () => copy(location.origin + permalink(shown.id), "the link")),
     button(base ? "Comparing: choose another" : "Compare", compare, null, String(Boolean(base))),
   ];
@@ -70,9 +70,10 @@ function raw() {
 }
 
 async function copyCurl() {
-  if (!shown) return;
+  if (!shown?.head) return;
   try {
-    await copy(await api.curl(shown.id), api.showsSecrets() ? "the command" : "the command, with secrets masked");
+    const isMasked = shown.headers.some(({ masked }) => masked);
+    await copy(await api.curl(shown.id), isMasked ? "the command, with secrets masked" : "the command");
   } catch (error) {
     toast(error.message);
   }
@@ -127,7 +128,7 @@ function batch(requests) {
   if (store.isPaused()) return state(connection);
   list.draw();
   const now = shown && requests.requests.find(({ id }) => id === shown.id);
-  if (now && !base && now.status !== shown.response?.status) choose(shown.id, { keepView: true });
+  if (now && !base && now.outcome !== (shown.response?.outcome ?? "open")) choose(shown.id, { keepView: true });
 }
 
 async function secrets() {
@@ -142,6 +143,14 @@ async function secrets() {
 function exports() {
   byId("export-har").href = api.exportUrl("har");
   byId("export-json").href = api.exportUrl("json");
+}
+
+/** Asks first, because nothing brings the requests back. */
+function askToClear() {
+  const count = store.count();
+  if (!count) return;
+  byId("forget-count").textContent = count === 1 ? "1 request" : `${count} requests`;
+  byId("forget").showModal();
 }
 
 async function clear() {
@@ -184,7 +193,7 @@ const KEYS = {
 };
 
 function key(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const { target } = event;
   const isField = target.matches("input, textarea");
   if (isField && event.key === "Escape") {
@@ -209,7 +218,11 @@ function start() {
     if (event.key === "Enter") byId("list").focus();
   });
   byId("pause").addEventListener("click", pause);
-  byId("clear").addEventListener("click", clear);
+  byId("clear").addEventListener("click", askToClear);
+  byId("forget").addEventListener("close", ({ target }) => {
+    if (target.returnValue === "forget") clear();
+    target.returnValue = "";
+  });
   byId("secrets").addEventListener("click", secrets);
   byId("new-inbox").addEventListener("click", inbox.openNew);
   byId("help-open").addEventListener("click", help);
@@ -220,6 +233,8 @@ function start() {
   exports();
   inbox.start();
   listen({ batch, state });
+  // A browser that has the cookie opens the address with the token again.
+  if (location.hash.startsWith("#token=")) history.replaceState(null, "", location.pathname);
   const id = api.linked();
   if (id !== null) choose(id);
 }

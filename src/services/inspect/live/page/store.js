@@ -76,7 +76,8 @@ function matcher(word) {
   }
   if (/^[A-Z]+$/.test(word)) return ({ method, target }) => method === word || target.includes(word);
   const lower = word.toLowerCase();
-  return ({ method, target }) => target.toLowerCase().includes(lower) || method.toLowerCase() === lower;
+  return ({ method, target, faults }) => target.toLowerCase().includes(lower) || method.toLowerCase() === lower
+    || Boolean(faults && `fault:${faults}`.includes(lower));
 }
 
 function filterAll() {
