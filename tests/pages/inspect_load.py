@@ -72,7 +72,8 @@ class Load:
 def run(checks, server, browser):
     title = "document.querySelector('.request h2')?.textContent"
     count = "document.getElementById('count').title"
-    with checks(f"a page stays usable while {RATE} requests a second arrive"):
+    rate = 0
+    with checks("a page stays usable under load"):
         open_page(browser, f"{server.url}/inspect")
         before = int(browser.evaluate(count).split()[0])
         load = Load(server.plain_address)
@@ -88,11 +89,14 @@ def run(checks, server, browser):
         rate = load.join()
         print(f"          {rate:.0f} requests/s, a click was answered in {waited * 1000:.0f} ms, "
               f"{rows} rows, {server.resident() / 1e6:.0f} MB")
-        if rate < 0.95 * RATE:
-            print(f"          skipped: this machine sends {rate:.0f} requests/s, so {RATE} are not shown")
         expect(load.errors, [], "errors of the clients")
         require(rows < 100, f"{rows} rows exist at once")
         require(server.resident() < MAX_RESIDENT, f"{server.resident()} bytes of memory")
         until(browser, f"{count}.startsWith('{before + load.sent} ')", True,
               "whether the page knows of all requests")
         expect(browser.errors, [], "the browser's error messages")
+    if rate < 0.95 * RATE:
+        print(f"          skipped: {RATE} requests/s, because this machine reaches {rate:.0f}")
+        return
+    with checks(f"the load was {RATE} requests/s"):
+        pass

@@ -18,7 +18,7 @@ def take(server, browser, folder):
     server.send("GET", "/anything?page=2&sort=name")
     server.send("PUT", "/users/7", b"name=Ada&language=en",
                 Content_Type="application/x-www-form-urlencoded")
-    server.send("DELETE", "/users/7")
+    server.send("DELETE", "/users/7", Fault="status=503,delay=20ms")
     hook = {"Content_Type": "application/json", "Authorization": "Bearer abc"}
     server.send("POST", "/webhooks/orders", json.dumps(ORDER).encode(), User_Agent="Shop/2.1", **hook)
     ORDER["items"].pop()

@@ -78,6 +78,8 @@ fn response_is_listed_with_its_faults() {
             "{faults}"
         );
     }
+    let long = get(&format!("status=503{}", ",header=a:b".repeat(60)));
+    assert!(long["faults"].as_str().is_some_and(|faults| faults.ends_with('…')));
     let details = ask(&server, "/inspect/api/requests/4");
     assert_eq!(details["response"]["faults"], "reset=before");
     let archive = ask(&server, "/inspect/api/export.har");

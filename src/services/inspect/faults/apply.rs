@@ -40,11 +40,23 @@ const CONTENT_HEADERS: [HeaderName; 6] = [
     TRAILER,
 ];
 
-/// The faults of a response, in the form of its header. A response that is not sent has them, too.
+/// The most characters of a list of faults that a history keeps. A request may ask for many.
+const MOST_KEPT: usize = 1000;
+
+/// The faults of a response, in the form of its header, for the history. A response that is not sent has
+/// them, too.
 #[derive(Debug, Clone)]
 pub(in crate::services::inspect) struct AppliedFaults(Arc<str>);
 
 impl AppliedFaults {
+    fn new(faults: &str) -> Self {
+        let kept = match faults.char_indices().nth(MOST_KEPT) {
+            Some((end, _)) => format!("{}…", &faults[..end]).into(),
+            None => faults.into(),
+        };
+        Self(kept)
+    }
+
     pub(in crate::services::inspect) fn of(response: &Response) -> Option<Arc<str>> {
         let applied = response.extensions().get::<Self>();
         applied.map(|Self(faults)| Arc::clone(faults))
@@ -90,7 +102,7 @@ impl Chosen {
         if self.defect.is_some_and(Defect::blurs_the_end) && version != Version::HTTP_2 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let applied = AppliedFaults(list.into());
+        let applied = AppliedFaults::new(&list);
         response.extensions_mut().insert(applied);
         let mut body = mem::take(response.body_mut());
         let length = body.length();
@@ -115,7 +127,7 @@ pub(super) fn nothing(end: BrokenEnd, faults: &str) -> Response {
     };
     let mut response = Response::new(broken.into());
     *response.status_mut() = StatusCode::from_u16(NO_RESPONSE).expect("the number is a status");
-    let applied = AppliedFaults(faults.into());
+    let applied = AppliedFaults::new(faults);
     response.extensions_mut().insert(applied);
     response
 }

@@ -64,6 +64,7 @@ function raw(request) {
       ...(isText ? [] : hexLines(body.content).map(line)))),
     isText ? null : make("p", { class: "note" }, `The body is binary: ${bytes(body.length)}, shown as hexadecimal numbers. `,
       make("a", { href: bodyUrl(request.id), download: "" }, "Download")),
+    request.chunks.length ? make("p", { class: "note" }, "The body is shown without the lines of its chunks.") : null,
     truncated(body),
   ];
 }

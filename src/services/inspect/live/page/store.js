@@ -77,7 +77,7 @@ function matcher(word) {
   if (/^[A-Z]+$/.test(word)) return ({ method, target }) => method === word || target.includes(word);
   const lower = word.toLowerCase();
   return ({ method, target, faults }) => target.toLowerCase().includes(lower) || method.toLowerCase() === lower
-    || Boolean(faults && `fault:${faults}`.includes(lower));
+    || Boolean(faults) && (lower.startsWith("fault") ? `fault:${faults}` : faults).includes(lower);
 }
 
 function filterAll() {
