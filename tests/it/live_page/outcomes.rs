@@ -1,6 +1,7 @@
 use httpool::services::inspect::{Access, Inspect, Settings};
 use serde_json::{Value, json};
 
+use crate::support::http2::Http2Client;
 use crate::support::{TestServer, eventually};
 
 fn server(settings: Settings) -> TestServer {
@@ -79,7 +80,11 @@ fn response_is_listed_with_its_faults() {
         );
     }
     let long = get(&format!("status=503{}", ",header=a:b".repeat(60)));
-    assert!(long["faults"].as_str().is_some_and(|faults| faults.ends_with('…')));
+    assert!(
+        long["faults"]
+            .as_str()
+            .is_some_and(|faults| faults.ends_with('…'))
+    );
     let details = ask(&server, "/inspect/api/requests/4");
     assert_eq!(details["response"]["faults"], "reset=before");
     let archive = ask(&server, "/inspect/api/export.har");
@@ -146,4 +151,22 @@ fn rejected_requests_of_an_inbox_are_in_it() {
     let page = b"POST /inspect/api/login HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n";
     send_and_leave(&server, page);
     assert_eq!(ask(&server, "/inspect/api/requests"), json!([]));
+}
+
+#[test]
+fn outcomes_of_http2_are_listed() {
+    let server = server(Settings::default().allow_faults(true));
+    let mut client = Http2Client::connect(&server);
+    let stream = client.try_post("/large", [b'x'; 2000]);
+    let _ = client.expect_status(stream, 413);
+    let large = last(&server);
+    assert_eq!(
+        (&large["target"], &large["status"], &large["outcome"]),
+        (&json!("/large"), &json!(413), &json!("rejected"))
+    );
+    let stream = client.get("/?fault=stream-reset");
+    client.expect_reset(stream);
+    let reset = last(&server);
+    assert_eq!(reset["outcome"], "unsent");
+    assert_eq!(reset["faults"], "stream-reset=internal_error:before");
 }

@@ -37,7 +37,8 @@ function looksLikeJson(body) {
   }
 }
 
-function textLines(text) {
+/** The lines of a text; the last one has the rest of a long text. */
+export function textLines(text) {
   const lines = text.split(/\r\n|\n/);
   if (lines.length <= MAX_LINES) return lines;
   return [...lines.slice(0, MAX_LINES - 1), lines.slice(MAX_LINES - 1).join("\n")];

@@ -1,7 +1,7 @@
 // All of one request.
 
 import { bodyUrl, inbox, page } from "./api.js";
-import { bodyElement, hexLines, readableLines } from "./body.js";
+import { bodyElement, hexLines, readableLines, textLines } from "./body.js";
 import { bytes, clock, make, time } from "./dom.js";
 
 export function facts(request) {
@@ -60,7 +60,7 @@ function raw(request) {
   return [
     make("h3", {}, "As sent"),
     make("div", { class: "content" }, make("pre", { tabindex: "0", "aria-label": "Request as sent" },
-      ...text.split("\n").map((part) => line(part.replace(/\r$/, ""))),
+      ...textLines(text).map(line),
       ...(isText ? [] : hexLines(body.content).map(line)))),
     isText ? null : make("p", { class: "note" }, `The body is binary: ${bytes(body.length)}, shown as hexadecimal numbers. `,
       make("a", { href: bodyUrl(request.id), download: "" }, "Download")),
