@@ -87,6 +87,7 @@ def bodies(checks, server, browser):
         choose(browser, "POST /binary")
         press(browser, "r")
         until(browser, f"{LINES}.at(-2)", "000000  00 01 ff 50 4e 47 20 21 22 23 24 25 26 27 28 29  ...PNG !\"#$%&'()", "bytes")
+        expect(browser.evaluate(f"{LINES}.filter(line => line === '').length"), 1, "empty lines")
         expect_in("The body is binary: 22 B", browser.evaluate(DETAILS), "the details")
         press(browser, "r")
     with checks("deep JSON stays small, and all of it is shown"):

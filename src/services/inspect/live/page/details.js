@@ -56,7 +56,8 @@ function raw(request) {
   const { body } = request;
   const isText = body.encoding === "text";
   const line = (text) => make("div", { class: "line" }, text);
-  const text = request.head + (isText ? body.content : "");
+  // The last line end of the head begins the line of the body.
+  const text = isText ? request.head + body.content : request.head.replace(/\r\n$/, "");
   return [
     make("h3", {}, "As sent"),
     make("div", { class: "content" }, make("pre", { tabindex: "0", "aria-label": "Request as sent" },
