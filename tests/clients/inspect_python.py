@@ -49,6 +49,8 @@ def with_requests(check, client, url):
                "the status with a wrong password")
         expect(get("hidden-basic-auth/a/b", auth=HTTPBasicAuth("a", "b")).status_code, 200, "status")
     with check("requests: cookies, redirects, codings and encodings"):
+        expect(client.cookies["fake"], "fake_value", "the cookie of the challenges before")
+        client.cookies.clear()
         expect(get("cookies/set", params={"a": "1"}).json(), {"cookies": {"a": "1"}}, "cookies")
         expect(get("cookies/delete", params={"a": ""}).json(), {"cookies": {}}, "cookies")
         expect(len(get("redirect/4").history), 4, "redirects")
@@ -87,6 +89,7 @@ def with_httpx(check, client):
         for algorithm in ("MD5", "SHA-256", "SHA-256-sess"):
             response = client.get(f"/digest-auth/auth/ada/secret/{algorithm}", auth=auth)
             expect(response.status_code, 200, algorithm)
+        client.cookies.clear()
         response = client.get("/cookies/set?a=1", follow_redirects=True)
         expect(response.json(), {"cookies": {"a": "1"}}, "cookies")
 
