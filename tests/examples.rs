@@ -268,16 +268,6 @@ fn uploads_are_parsed_and_saved() {
     std::fs::remove_dir_all(&folder).expect("the folder can be removed");
 }
 
-/// Its own tests log in and add pictures, and `tests/clients` has real clients.
-#[test]
-fn album_asks_for_a_login() {
-    let album = Example::start("album");
-    let response = album.get("/");
-    assert_eq!(response.status, 200);
-    assert!(response.body.contains("action=/login"), "{}", response.body);
-    assert_eq!(album.get("/pictures").status, 403);
-}
-
 /// Also over HTTP/1.1, whose chunked coding has trailers too. `tests/clients` has a real client.
 #[test]
 fn grpc_replies_and_ends_with_a_status() {

@@ -275,8 +275,9 @@ fn control_server(
 }
 
 fn stop(handle: &Handle) {
-    handle.shutdown();
+    // First, because a server without open requests may stop before the next line of this thread.
     log::info!("shutting down; send the signal again to abort open requests");
+    handle.shutdown();
 }
 
 /// Reloads everything. An error changes nothing: the old files stay in use.

@@ -303,7 +303,7 @@ mod tests {
         let mut rejected = captured(b"", "x");
         rejected.raw = RawRequest::stored(Bytes::new(), Vec::new(), 0, Vec::new());
         let note = "(rejected with 400: a header line is malformed)";
-        let expected = format!("1970-01-01T00:00:00Z an unknown client\n  {note}\n\n");
+        let expected = format!("1970-01-01T00:00:00.000Z an unknown client\n  {note}\n\n");
         assert_eq!(entry(&rejected, Some(note)), expected);
     }
 

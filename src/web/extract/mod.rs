@@ -31,6 +31,7 @@ pub use self::extension::Extension;
 pub use self::optional::OptionalFromRequest;
 pub(crate) use self::optional::take_unless;
 pub use self::parameters::Parameters;
+#[cfg(feature = "multipart")]
 pub(crate) use self::parse_error::ParseError;
 pub use self::rejection::{Rejection, RejectionKind};
 #[cfg(feature = "typed-header")]

@@ -445,15 +445,15 @@ mod tests {
         let first = request(PATH);
         assert_eq!(first.header("set-cookie"), Some("fake=fake_value; Path=/"));
         let nonce = challenge(&first, "nonce");
-        for (wanted, sent, status) in [
-            ("true", "fake=fake_value", 200),
-            ("1", "a=b; fake=fake_value", 200),
-            ("T", "fake=other", 403),
-            ("true", "", 401),
-            ("no", "", 200),
+        for (nc, wanted, sent, status) in [
+            (1, "true", "fake=fake_value", 200),
+            (2, "1", "a=b; fake=fake_value", 200),
+            (3, "T", "fake=other", 403),
+            (4, "true", "", 401),
+            (5, "no", "", 200),
         ] {
             let path = format!("{PATH}?require-cookie={wanted}");
-            let credentials = authorization(&path, ALGORITHMS[0], "auth", &nonce, 1);
+            let credentials = authorization(&path, ALGORITHMS[0], "auth", &nonce, nc);
             let client = client();
             let mut request = client.get(&path).header("authorization", &credentials);
             if !sent.is_empty() {
