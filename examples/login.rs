@@ -1,9 +1,9 @@
-//! A login form: users with hashed passwords, sessions, a message for the next page (a flash message),
-//! and protection against forms of other sites.
+//! A login form: users with hashed passwords, sessions, a message for the next page (a flash
+//! message), and protection against forms of other sites.
 //!
-//! Run it with `cargo run --example login --all-features [ADDR [FILE]]`, and open it in a browser. The
-//! only user is `ada` with the password `lovelace`, unless you give a file with lines that `htpasswd -nB
-//! NAME` prints.
+//! Run it with `cargo run --example login --all-features [ADDR [FILE]]`, and open it in a browser.
+//! The only user is `ada` with the password `lovelace`. FILE replaces the users; its lines are those
+//! that `htpasswd -nB NAME` prints.
 
 #![allow(
     clippy::needless_pass_by_value,

@@ -7,6 +7,8 @@
 //! curl -F title=Sunset -F picture=@sunset.jpg localhost:4000/pictures
 //! curl -F one=@a.iso -F two=@b.iso localhost:4000/files    # saves both in DIR
 //! ```
+//!
+//! DIR is by default the system's folder for temporary files.
 
 #![allow(
     clippy::needless_pass_by_value,

@@ -51,23 +51,26 @@
 //! * `brotli`, `gzip`, `zstd`: [layers] that compress responses and decompress requests, with the
 //!   crates brotli, flate2, and zstd, which needs a C compiler.
 //! * `cookies`: [`cookies`], with the crates cookie and time.
-//! * `signed-cookies`: signed and encrypted [`cookies`], with base64, chacha20poly1305, hmac and sha2.
+//! * `signed-cookies`: signed and encrypted [`cookies`], with base64, chacha20poly1305,
+//!   getrandom, hmac and sha2.
 //! * `files`: [`ServeDir`], a handler that serves a folder, with mime_guess and sha2.
 //! * `http2`: HTTP/2 on the same ports as HTTP/1.1, unless [`Builder::http2`] turns it off.
-//! * `password-hashes`: [`layers::PasswordHashes`], with argon2, bcrypt and hmac.
+//! * `password-hashes`: [`layers::PasswordHashes`], with `basic-auth`, argon2, bcrypt, getrandom and
+//!   hmac.
 //! * `proxy`: clients behind trusted proxies, and the PROXY protocol, with ipnet.
 //! * `rate-limit`: a [layer](layers) that limits the requests of each client, with governor.
 //! * `router` (default): routes in [`router`] and arguments of functions in [`extract`].
+//! * `sessions`: [`sessions`], with `signed-cookies` and serde_json.
 //! * `signals`: [`Server::run_until_signal`], a server that SIGTERM and Ctrl-C shut down, with
 //!   signal-hook.
-//! * `sessions`: [`sessions`], with `signed-cookies` and serde_json.
 //! * `tls`: TLS with rustls and ring.
-//! * `tracing`: a [layer](layers) with spans of requests, for example for OpenTelemetry, with tracing.
 //! * `aws-lc-rs`: TLS with rustls and AWS-LC, which needs a C compiler and some minutes to build.
 //!   Without `tls`, ring is not built. Items marked `_tls` need `tls` or `aws-lc-rs`.
-//! * `inspect`: [`services::inspect`], a service that shows what a client sent, with base64, sha2, time
-//!   and x509-cert.
-//! * `inspect-db`: keeps the history of `inspect` in a file, with rusqlite, which needs a C compiler.
+//! * `tracing`: a [layer](layers) with spans of requests, for example for OpenTelemetry, with tracing.
+//! * `inspect`: [`services::inspect`], a service that shows what a client sent, with the features
+//!   `basic-auth`, `brotli`, `files`, `gzip`, `router`, `websocket` and `zstd`, and with humantime,
+//!   md-5, rand_pcg and x509-cert.
+//! * `inspect-db`: keeps the history of `inspect` in a file, with rusqlite, which compiles SQLite.
 //! * `metrics`: health checks and metrics for Prometheus in [`services`], with prometheus-client
 //!   and procfs.
 //! * `typed-header`: headers as arguments, parsed into types of yours or of the crate headers, with

@@ -114,8 +114,8 @@ impl BodyWriter {
     ///
     /// # Errors
     ///
-    /// If the reader or its trailers fail or panic, or the reader ends before its length. The client must not take the part that
-    /// it has received for the whole body.
+    /// If the reader or its trailers fail or panic, or the reader ends before its length. The
+    /// client must not take the part that it has received for the whole body.
     pub(super) fn refill(&mut self, client: &dyn Client) -> io::Result<Refill> {
         let Some(source) = &mut self.source else {
             return Ok(Refill::End);

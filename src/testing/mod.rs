@@ -53,16 +53,15 @@
 //! it, and so is a body above [the default limit](crate::defaults::MAX_BODY). The handler receives
 //! the same request as in a server, including [`RawRequest`](crate::RawRequest) and
 //! [`ClientInfo`](crate::ClientInfo), and can [stream](crate::BodyMode::Streaming) the body. The
-//! response to HEAD has no content, and the server's code decides the framing. The client waits for a response that comes
-//! [later](crate::Later).
+//! response to HEAD has no content, and the server's code decides the framing. The client waits for
+//! a response that comes [later](crate::Later).
 //!
 //! # What it does not test
 //!
-//! There is no server: no connection and no thread pool, so no timeout (but for
-//! [`Later`](crate::Later)), no drain, no load shedding
-//! and no observer. The settings of a [`Builder`](crate::Builder) have no effect. A panic of the
-//! handler panics in the test. To test whether a response reaches its client, run a server on port
-//! 0.
+//! There is no server: no connection and no thread pool. So there is no timeout (except that of a
+//! [`Later`](crate::Later)), no drain, no load shedding and no observer. The settings of a
+//! [`Builder`](crate::Builder) have no effect. A panic of the handler panics in the test. To test
+//! whether a response reaches its client, run a server on port 0.
 
 pub(crate) mod response;
 

@@ -79,7 +79,7 @@ impl LastBlock {
     }
 }
 
-/// The first of some marks that nobody has yet. 0 is none.
+/// The first of some marks that no buffer has. 0 is none.
 #[cold]
 fn first_of_more() -> u64 {
     static TAKEN: AtomicU64 = AtomicU64::new(0);

@@ -6,7 +6,6 @@ mod last_block;
 mod lines;
 mod names;
 mod pseudo;
-
 mod request_buffer;
 mod response;
 #[cfg(test)]

@@ -11,9 +11,10 @@ const FIRST_CAPACITY: usize = 64;
 
 /// The entries that a peer added. Nothing is allocated before the first one.
 ///
-/// Names and values are in one buffer, without the names that the static table has. It never exceeds the size of the table. If a new entry does
-/// not fit behind the last one, the others move to the start. An insertion copies at most the whole
-/// buffer, and the limit of a block's decoded size bounds the number of insertions.
+/// Names and values are in one buffer, without the names that the static table has. It never
+/// exceeds the size of the table. If a new entry does not fit behind the last one, the others move
+/// to the start. An insertion copies at most the whole buffer, and the limit of a block's decoded
+/// size bounds the number of insertions.
 #[derive(Debug)]
 pub(super) struct DynamicTable {
     /// The entries in the order of their insertion, after bytes of evicted ones.

@@ -237,7 +237,8 @@ impl Later {
         self
     }
 
-    /// Changes a response: now, or when it has arrived if it is a `Later`. This is for [layers](crate::Layer).
+    /// Changes a response: now, or when it has arrived if it is a `Later`. This is for
+    /// [layers](crate::Layer).
     ///
     /// ```
     /// use std::time::Duration;

@@ -96,8 +96,9 @@ impl Responder {
     ///
     /// # Errors
     ///
-    /// If the client has left, or the deadline has passed and the server has noticed it. A client that has only finished sending may
-    /// still read, so the response is sent although the responder [is cancelled](Self::is_cancelled).
+    /// If the client has left, or the deadline has passed and the server has noticed it. A client
+    /// that has only finished sending may still read, so the response is sent although the
+    /// responder [is cancelled](Self::is_cancelled).
     pub fn respond(self, response: impl IntoResponse) -> Result<(), Cancelled> {
         let response = Box::new(response.into_response());
         self.0

@@ -1,10 +1,10 @@
-//! Drives multiplexed connections while no worker is free.
+//! Drives multiplexed connections while all workers are stuck in handlers.
 //!
-//! Such a connection has frames to receive and to acknowledge, windows to open and responses to send
-//! while all workers are in handlers. A handler may even wait for the content of its request, which
-//! arrives on a connection that needs a worker. So the acceptor drives these connections by
-//! [`Admission::Protocol`]: it calls no handler and no reader, and reads no file. A connection that then has work for a
-//! worker goes into the ready channel.
+//! Such a connection has frames to receive and to acknowledge, windows to open and responses to
+//! send while all workers are in handlers. A handler may even wait for the content of its request,
+//! which arrives on a connection that needs a worker. So the acceptor drives these connections by
+//! [`Admission::Protocol`]: it calls no handler and no reader, and reads no file. A connection that
+//! then has work for a worker goes into the ready channel.
 
 use super::LoadShedder;
 use crate::connection::{Admission, DriveResult, WakeReason, WorkerBuffers};

@@ -49,8 +49,9 @@ pub use self::settings::{Access, Settings};
 /// Responds to every request with a description of it, except on httpbin's paths (`/status/418`,
 /// `/delay/2`, `/gzip` and others), which respond as they are named.
 ///
-/// The live page at `/inspect` shows the last requests as they arrive. `/inbox/{id}` collects requests
-/// apart from all others, with a response that is set on its page. [`Settings::access`] says who may see them.
+/// The live page at `/inspect` shows the last requests as they arrive. `/inbox/{id}` collects
+/// requests apart from all others, with a response that is set on its page. [`Settings::access`]
+/// says who may see them.
 ///
 /// It never reads or shows files, the environment or the name of the host.
 ///

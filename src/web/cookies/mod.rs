@@ -25,8 +25,7 @@
     not(feature = "signed-cookies"),
     doc = "`Key` signs or encrypts values."
 )]
-//! What belongs to one visitor and is larger than a few words belongs into a session (feature
-//! `sessions`).
+//! Keep data of one visitor that is larger than a few words in a session (feature `sessions`).
 
 mod encode;
 #[cfg(feature = "signed-cookies")]

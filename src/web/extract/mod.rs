@@ -45,9 +45,11 @@ use crate::message::{Body, BodyMode, ClientInfo, MatchedPath, Request};
 ///
 /// Besides the types of this module, arguments can be: [`Method`], [`Uri`] and [`HeaderMap`],
 /// cloned; the body as [`Bytes`], or as a [`String`] if it is UTF-8; [`ClientInfo`];
-/// [`MatchedPath`]; `Option<T>` for an optional argument ([`OptionalFromRequest`]); `Result<T, Rejection>` for a function that
-/// responds to rejections itself. [`Request`] and [`Body`] are moved out of the request, so they
-/// must be the last argument, which the compiler checks ([`Consumes`]).
+/// [`MatchedPath`]; `Option<T>` for an optional argument ([`OptionalFromRequest`]);
+/// `Result<T, Rejection>` for a function that responds to rejections itself; and with their features
+/// `Cookies`, `Session`, `MultipartForm` and `Multipart`. [`Request`], [`Body`] and forms with files
+/// take the body out of the request, so they must be the last argument, which the compiler checks
+/// ([`Consumes`]).
 ///
 /// An argument type of your own takes one function:
 ///
@@ -99,7 +101,7 @@ pub trait FromRequest<S, Access = Reads>: Sized {
 /// The values of the route's `{names}` in the request's path: a single value for a route with one
 /// name, a tuple in the order of the names, or a struct with fields of these names.
 ///
-/// A value that can't be parsed is answered 400. Text is a `String`, because it is percent-decoded.
+/// A value that can't be parsed gets a 400. Text is a `String`, because it is percent-decoded.
 ///
 /// A single value or a tuple must match the number of names in the path. With too many names in the
 /// path, the router panics when the route is added. With too few, the server does not start (an
@@ -125,7 +127,7 @@ pub struct Path<T>(
 /// The query of the request's target, parsed into a struct.
 ///
 /// A name that occurs several times becomes a `Vec`. A query that can't be parsed, or is not UTF-8
-/// after decoding, is answered 400 with the reason.
+/// after decoding, gets a 400 with the reason.
 ///
 /// All values are text. For structs with `#[serde(flatten)]`, serde passes them on as text, so
 /// numbers and booleans in them can't be parsed. The response is then 500, and the log has the
@@ -246,7 +248,7 @@ impl<T: Clone> HasPart<T> for T {
 /// The body of a submitted form (`application/x-www-form-urlencoded`), parsed like a [`Query`],
 /// with the same limit of `#[serde(flatten)]`.
 ///
-/// Another content type is answered 415, and a body that can't be parsed 422. A request without a
+/// Another content type gets a 415, and a body that can't be parsed a 422. A request without a
 /// body is a form without fields, whatever its content type.
 ///
 /// ```

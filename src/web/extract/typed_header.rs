@@ -49,7 +49,7 @@ use crate::message::Headers;
 /// assert_eq!(response.text(), "400 Bad Request: the header x-stars is missing\n");
 /// ```
 ///
-/// A header that is missing or invalid is answered 400, and so is one that occurs several times if
+/// A header that is missing or invalid gets a 400, and so does one that occurs several times if
 /// its type takes one value. `Option<TypedHeader<T>>` is `None` if the header is missing. In a
 /// response it adds the header, as all [`Headers`] do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

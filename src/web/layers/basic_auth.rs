@@ -16,7 +16,7 @@ use super::password_hashes::{PasswordHashes, TooManyVerifications};
 use crate::message::{BodyMode, Problem, Request, Response};
 use crate::web::{Layer, Next};
 
-/// Requires a name and a password (Basic authentication, RFC 7617). Other requests are answered
+/// Requires a name and a password (Basic authentication, RFC 7617). Other requests get a
 /// 401, and browsers then ask their users for a password.
 ///
 /// ```

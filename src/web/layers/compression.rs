@@ -52,11 +52,11 @@ const DIGESTS: [HeaderName; 3] = [
 /// Bodies from readers are compressed while they are sent, in bounded memory. The result of each
 /// read is compressed and sent at once, so lines of a log or of JSON arrive without delay. Short
 /// reads compress less well: with 4 KiB a read, the content is 5 % longer, and with 64 bytes a
-/// read, twice as long. What other threads have [sent](crate::BodySender) is compressed and sent when
-/// there is no more for now, and no worker waits for it. Files and content in memory are compressed as well as the coding allows.
-/// The compressor's memory, up to 4.6 MiB beside the content, counts in
-/// [`Builder::max_buffered_memory`](crate::Builder::max_buffered_memory) until the client has
-/// received the response.
+/// read, twice as long. What other threads have [sent](crate::BodySender) is compressed and sent
+/// when there is no more for now, and no worker waits for it. Files and content in memory are
+/// compressed as well as the coding allows. The compressor's memory, up to 4.6 MiB beside the
+/// content, counts in [`Builder::max_buffered_memory`](crate::Builder::max_buffered_memory) until
+/// the client has received the response.
 ///
 /// ```
 /// use httpool::http;

@@ -12,11 +12,11 @@ use crate::web::{Layer, Next};
 /// Responds 503 with `Retry-After` to requests beyond a number that are handled at once.
 ///
 /// Use it for routes that occupy something scarce, so that they do not occupy all workers: a slow
-/// report, a service with few connections. A request beyond the limit is answered at once. It does not
+/// report, a service with few connections. A request beyond the limit gets its 503 at once. It does not
 /// wait, because it would occupy a worker, and because the server's own queue is the place to wait: to
 /// handle fewer requests at once everywhere, set [`Builder::workers`](crate::Builder::workers).
 ///
-/// A request counts until its response is there: until the handler returns, or until a response has come
+/// A request counts until its response exists: until the handler returns, or until a response has come
 /// [later](crate::Later). While the body of the response is sent, it does not count.
 ///
 /// Clones share the limit, so several routes can have one limit together.

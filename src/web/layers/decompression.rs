@@ -14,9 +14,9 @@ use crate::web::{Layer, Next};
 /// Decompresses request bodies (`Content-Encoding`) with zstd, brotli or gzip, if the feature is
 /// enabled, so that handlers see the decoded content.
 ///
-/// Content that is larger than the [limit](Self::new) after decoding is answered 413, and never
-/// decoded beyond it. An unknown coding, or several codings, are answered 415 with
-/// `Accept-Encoding`. Content that is invalid, or is followed by other bytes, is answered 400.
+/// Content that is larger than the [limit](Self::new) after decoding gets a 413, and is never
+/// decoded beyond it. An unknown coding, or several codings, get a 415 with
+/// `Accept-Encoding`. Content that is invalid, or is followed by other bytes, gets a 400.
 ///
 /// ```
 /// use httpool::http::{self, StatusCode};

@@ -26,14 +26,14 @@ use crate::web::{Layer, Next};
 /// | `network.protocol.version` | `1.0`, `1.1` or `2` |
 /// | `client.address`, `user_agent.original` | if they are known ([`ClientInfo::client`]) |
 /// | `http.request.header.x-request-id` | the id of the request, if it has one ([`Builder::request_ids`]) |
-/// | `http.response.status_code` | once the response is there |
+/// | `http.response.status_code` | when the response has been made |
 /// | `error.type` | the status if it is 5xx; `panic`; `cancelled` if a response that comes later does not come |
 /// | `otel.kind`, `otel.name`, `otel.status_code` | read by `tracing-opentelemetry` |
 ///
 /// An event in the span has `http.server.request.duration` in seconds: at DEBUG, at ERROR for a 5xx or a
 /// panic, and at WARN for a response that does not come.
 ///
-/// The span ends when the response is there, also if it comes [later](crate::Later). Content that is sent
+/// The span ends when the response has been made, also if it comes [later](crate::Later). Content that is sent
 /// afterwards is not a part of it. Responses that the server makes itself have no span.
 ///
 /// ```

@@ -14,8 +14,8 @@ use crate::web::extract::Rejection;
 
 /// Why a form or one of its parts can't be read or saved.
 ///
-/// As a response it is the client's mistake with its reason, or 500 if it is none of the client's. It
-/// converts into an [`io::Error`] and back, so `?` works in functions that return either.
+/// As a response it has a 4xx status and names the client's mistake, or is a 500 if the client made
+/// none. It converts into an [`io::Error`] and back, so `?` works in functions that return either.
 ///
 /// ```
 /// use httpool::http::StatusCode;

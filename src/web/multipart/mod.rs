@@ -155,8 +155,7 @@ impl<L: MultipartLimits> Multipart<L> {
         }
     }
 
-    /// Waits for the next part. What was not read of the last one is skipped. `None` at the end of the
-    /// form.
+    /// Waits for the next part, and skips the unread rest of the last one. `None` at the end of the form.
     ///
     /// # Errors
     ///

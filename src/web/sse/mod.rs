@@ -55,9 +55,10 @@
 //! events to pass them on. While a channel of the standard library is empty, the server checks the
 //! connection ten times a second.
 //!
-//! A drain waits for streams like for all responses, and aborts them at its deadline. So when a shutdown
-//! begins, [close](Broadcast::close) the broadcast and drop the senders
-//! ([`Handle::on_shutdown`](crate::Handle::on_shutdown), [`EventSender::is_draining`]). [`Events::end_when`] ends the other streams early:
+//! A drain waits for streams like for all responses, and aborts them at its deadline. So when a
+//! shutdown begins, [close](Broadcast::close) the broadcast and drop the senders
+//! ([`Handle::on_shutdown`](crate::Handle::on_shutdown), [`EventSender::is_draining`]).
+//! [`Events::end_when`] ends the other streams early:
 //!
 //! ```
 //! use std::sync::mpsc::Receiver;

@@ -181,9 +181,9 @@ impl History {
         self.lock().slots.iter().map(Slot::shown).collect()
     }
 
-    /// Keeps the requests of this moment until they are released, also when newer requests push it out. If thousands
-    /// of requests arrive in a second, none would stay long enough to be read. It replaces what was held
-    /// before, so it takes at most as much memory as the history.
+    /// Keeps the requests of this moment until they are released, also when newer requests push it
+    /// out. If thousands of requests arrive in a second, none would stay long enough to be read. It
+    /// replaces what was held before, so it takes at most as much memory as the history.
     pub(super) fn hold(&self) -> Vec<Shown> {
         let mut state = self.lock();
         let held: Vec<_> = state.slots.iter().map(Slot::shown).collect();

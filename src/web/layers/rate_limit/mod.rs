@@ -37,15 +37,16 @@ const MAX_PERIOD: Duration = Duration::from_secs(CENTURY);
 /// Responds 429 with `Retry-After` to clients that send too many requests.
 ///
 /// Each client may send a number of requests at once, and regains them evenly over a period. A
-/// client is identified by [`ClientInfo::client`](crate::ClientInfo::client). Behind a proxy, configure [trusted
-/// proxies](crate::ClientInfo); otherwise the proxy counts as one client. Each IPv4 address is a
-/// client. IPv6 addresses with the same first 64 bits are one client, because a host usually
-/// controls all of them.
+/// client is identified by [`ClientInfo::client`](crate::ClientInfo::client). Behind a proxy,
+/// configure [trusted proxies](crate::ClientInfo); otherwise the proxy counts as one client. Each
+/// IPv4 address is a client. IPv6 addresses with the same first 64 bits are one client, because a
+/// host usually controls all of them.
 ///
 /// Requests whose client's address is unknown are limited too, because passing them would allow
 /// clients to evade the limit. All requests through Unix sockets count as one client, all requests
-/// whose client a trusted proxy does not name as another, and all requests without a [`ClientInfo`](crate::ClientInfo)
-/// as a third. A warning in the log, at most once an hour, says so and how to change it.
+/// whose client a trusted proxy does not name as another, and all requests without a
+/// [`ClientInfo`](crate::ClientInfo) as a third. A warning in the log, at most once an hour, says
+/// so and how to change it.
 ///
 /// Up to 65,536 clients are counted one by one, as long as they have used a part of their quota.
 /// Beyond that, other clients are hashed into 4,096 groups, each with the quota of one client. The

@@ -47,9 +47,10 @@ const FLUSH: Duration = Duration::from_secs(5);
 /// A file that keeps the last requests of an inspector over restarts (feature `inspect-db`). Clones are
 /// the same file.
 ///
-/// It keeps as many requests as [the history](super::super::Settings::history), for a week ([`open_for`](Self::open_for) takes another time).
-/// Requests of inboxes are not in it. Only its owner may read it, because requests hold secrets. If the
-/// process is killed, the requests of the last second may be lost, and the file opens again.
+/// It keeps as many requests as [the history](super::super::Settings::history), for a week
+/// ([`open_for`](Self::open_for) takes another time). Requests of inboxes are not in it. Only its
+/// owner may read it, because requests hold secrets. If the process is killed, the requests of the
+/// last second may be lost, and the file opens again.
 ///
 /// ```
 /// use httpool::services::inspect::{Database, Inspect, Settings};
