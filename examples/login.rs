@@ -83,8 +83,11 @@ fn log_in(
 }
 
 fn log_out(session: Session) -> Result<Redirect, SessionError> {
-    session.destroy()?;
-    flash(&session, "You are logged out.")?;
+    // Without a user there is nothing to say, and a client could create any number of sessions.
+    if session.get::<String>("user")?.is_some() {
+        session.destroy()?;
+        flash(&session, "You are logged out.")?;
+    }
     Ok(Redirect::to("/"))
 }
 

@@ -1,7 +1,5 @@
 //! File names of clients as names that are never paths.
 
-use std::borrow::Cow;
-
 /// Most bytes of a safe name. File systems allow 255, which leaves room for what a program adds.
 const MOST: usize = 200;
 
@@ -19,7 +17,7 @@ pub(super) fn safe(file_name: &str) -> Option<String> {
     let name = file_name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name: String = name.chars().filter_map(replacement).collect();
     let name = name.trim_start_matches(['.', '-', ' ']);
-    let name = trim_end(name);
+    let name = shorten(trim_end(name));
     if name.is_empty() {
         return None;
     }
@@ -27,12 +25,10 @@ pub(super) fn safe(file_name: &str) -> Option<String> {
     let is_device = DEVICES
         .iter()
         .any(|device| device.eq_ignore_ascii_case(stem));
-    let name = if is_device {
-        Cow::Owned(format!("_{name}"))
-    } else {
-        Cow::Borrowed(name)
-    };
-    Some(shorten(&name))
+    Some(match is_device {
+        true => format!("_{name}"),
+        false => name,
+    })
 }
 
 fn trim_end(name: &str) -> &str {
@@ -43,13 +39,17 @@ fn trim_end(name: &str) -> &str {
 fn replacement(character: char) -> Option<char> {
     match character {
         '<' | '>' | ':' | '"' | '|' | '?' | '*' => Some('_'),
-        // Characters without a shape: marks of direction, spaces without width, line separators.
-        '\u{61c}'
+        // Characters without a shape: marks of direction, spaces without width, line separators, tags.
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
         | '\u{200b}'
         | '\u{200e}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' => None,
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}'
+        | '\u{e0000}'..='\u{e01ef}' => None,
         _ if character.is_control() => None,
         _ if character.is_whitespace() => Some(' '),
         _ => Some(character),
@@ -104,6 +104,12 @@ mod tests {
         check(r"..\a/b\c.txt", "c.txt");
         check("C:a.txt", "C_a.txt");
         check("a:stream", "a_stream");
+    }
+
+    #[test]
+    fn devices_are_found_in_shortened_names() {
+        check(&format!("CON{}x", " ".repeat(MOST)), "_CON");
+        check("a\u{ad}b\u{e0041}.txt", "ab.txt");
     }
 
     #[test]

@@ -193,3 +193,31 @@ fn returned_rejection_is_remembered_too() {
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
     assert!(response.text().starts_with("own: "), "{response:?}");
 }
+
+#[test]
+fn reasons_quote_only_a_part_of_a_long_value() {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Size {
+        Small,
+    }
+
+    #[derive(Deserialize)]
+    struct Order {
+        size: Size,
+    }
+
+    let order = |Form(order): Form<Order>| match order.size {
+        Size::Small => "small",
+    };
+    let client = Client::new(Router::<()>::new().post("/", order));
+    assert_eq!(
+        client.post("/").form([("size", "small")]).send().text(),
+        "small"
+    );
+    let response = client.post("/").form([("size", "é".repeat(5_000))]).send();
+    assert_eq!(response.status(), 422);
+    let text = response.text();
+    assert!(text.contains("unknown variant `éé"), "{text}");
+    assert!(text.len() < 1_200, "{} bytes", text.len());
+}

@@ -10,7 +10,7 @@ use crate::form_data::{Limit, ScanError};
 use crate::message::client_error::ClientError;
 use crate::message::response::log_failure;
 use crate::message::{IntoResponse, Problem, Response};
-use crate::web::extract::Rejection;
+use crate::web::extract::{Rejection, RejectionKind};
 
 /// Why a form or one of its parts can't be read or saved.
 ///
@@ -173,6 +173,7 @@ impl From<MultipartError> for Rejection {
                 log_failure(failure);
                 Self::new(error.status(), "")
             }
+            MultipartError::Field(_) => Self::of_kind(RejectionKind::Form, error.to_string()),
             _ => Self::new(error.status(), error.to_string()),
         }
     }

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::path::Path;
 
 use bytes::Bytes;
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
 use super::MultipartError;
 use super::save::{self, Existing};
@@ -75,7 +75,8 @@ pub struct FileBytes {
 /// ```
 pub struct TempFile {
     head: Box<PartHead>,
-    file: NamedTempFile,
+    /// It is closed, because a form may have many files, and a process few descriptors.
+    path: TempPath,
     length: u64,
 }
 
@@ -104,7 +105,7 @@ impl TempFile {
     pub(super) fn new(head: PartHead, file: NamedTempFile, length: u64) -> Self {
         Self {
             head: Box::new(head),
-            file,
+            path: file.into_temp_path(),
             length,
         }
     }
@@ -118,7 +119,7 @@ impl TempFile {
     /// The path of the temporary file, for programs that need one.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.file.path()
+        &self.path
     }
 
     /// Opens the file at its beginning.
@@ -127,7 +128,7 @@ impl TempFile {
     ///
     /// If the file can't be opened, for example because another program has removed it.
     pub fn open(&self) -> io::Result<File> {
-        self.file.reopen()
+        File::open(&self.path)
     }
 
     /// Copies the content to a new file, which gets its name when it is complete, and removes the

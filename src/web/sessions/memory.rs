@@ -18,6 +18,9 @@ const MAX_SESSIONS: usize = 100_000;
 /// removed, and then those that expire first, which are those that were not used for the longest time.
 /// A session takes about 300 bytes besides its values.
 ///
+/// A function that sets values for clients without a login lets any client create sessions, and the
+/// oldest of others then make room. Put a [rate limit](crate::layers) before such functions.
+///
 /// ```
 /// use httpool::sessions::{MemoryStore, Sessions};
 ///

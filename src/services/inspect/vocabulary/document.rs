@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, COOKIE, HeaderName, HeaderValue};
 use serde_json::{Map, Value, json};
 
 use self::form::{Form, Submitted};
@@ -67,7 +67,8 @@ pub(super) fn headers(headers: &HeaderMap) -> Value {
         joined
             .entry(canonical(name))
             .and_modify(|all| {
-                all.push(',');
+                // Clients of HTTP/2 may send each cookie alone (RFC 9113 section 8.2.3).
+                all.push_str(if *name == COOKIE { "; " } else { "," });
                 all.push_str(&value);
             })
             .or_insert_with(|| value.into_owned());

@@ -76,6 +76,20 @@ struct Reason {
     problem: Problem,
 }
 
+/// The most bytes of a reason. It may quote a value of the client, of any length.
+const MAX_REASON: usize = 1024;
+
+fn shortened(reason: Cow<'static, str>) -> Cow<'static, str> {
+    if reason.len() <= MAX_REASON {
+        return reason;
+    }
+    let mut end = MAX_REASON;
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}…", &reason[..end]).into()
+}
+
 impl Rejection {
     /// Creates a rejection with a status of the 4xx class and a sentence for the client. To list
     /// several errors, convert a [`Problem`] into a rejection:
@@ -132,7 +146,7 @@ impl Rejection {
         Self(Box::new(Reason {
             kind,
             value_name: None,
-            problem: Problem::new(kind.status()).detail(reason),
+            problem: Problem::new(kind.status()).detail(shortened(reason.into())),
         }))
     }
 

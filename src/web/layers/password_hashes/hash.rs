@@ -47,7 +47,10 @@ impl Hash {
     /// Whether this is the hash of the password. The comparison takes constant time.
     pub(super) fn verify(&self, password: &str) -> bool {
         match self {
-            Self::Bcrypt(text) => bcrypt::verify(password, text).unwrap_or(false),
+            // bcrypt repeats a password with a NUL behind it, so `a` would equal `a\0a`.
+            Self::Bcrypt(text) => {
+                bcrypt::verify(password, text).unwrap_or(false) && !password.contains('\0')
+            }
             Self::Argon2(text) => PasswordHash::new(text).is_ok_and(|hash| {
                 let argon2 = Argon2::default();
                 argon2.verify_password(password.as_bytes(), &hash).is_ok()
@@ -124,6 +127,7 @@ pub(super) mod tests {
         assert!(hash.verify(password), "{text}");
         assert!(!hash.verify(&format!("{password} ")), "{text}");
         assert!(!hash.verify(""), "{text}");
+        assert!(!hash.verify(&format!("{password}\0{password}")), "{text}");
     }
 
     /// Made by libxcrypt and by the reference implementation of Argon2.

@@ -126,9 +126,9 @@ impl<L: MultipartLimits> Multipart<L> {
 fn expect_utf_8(charset: &str) -> Result<(), MultipartError> {
     match charset.eq_ignore_ascii_case("utf-8") {
         true => Ok(()),
-        false => Err(MultipartError::Encoding(format!(
-            "the form is encoded in {charset:?}, but only UTF-8 is supported"
-        ))),
+        false => Err(MultipartError::Encoding(
+            "the form is not encoded in UTF-8 (`_charset_`), but only that is supported".into(),
+        )),
     }
 }
 

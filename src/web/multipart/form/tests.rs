@@ -140,7 +140,7 @@ fn errors_name_the_field() {
     check(
         &[text("_charset_", "windows-1252")],
         415,
-        "the form is encoded in \"windows-1252\", but only UTF-8 is supported",
+        "the form is not encoded in UTF-8 (`_charset_`), but only that is supported",
     );
     let (_, response) = post(&Router::new().post("/", describe), &[text("tags", "a")]);
     let expected = "422 Unprocessable Entity: invalid form: \"title\" is missing\n";
