@@ -156,6 +156,10 @@ pub fn head(fields: &[Field], most: usize) -> Result<Request, Faults> {
         reject(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
     }
 
+    // If a rule is broken before `:protocol`, nothing behind it is known.
+    if is_connect && !faults.is_empty() {
+        faults.insert(StatusCode::NOT_IMPLEMENTED);
+    }
     match uri {
         Some(uri) if faults.is_empty() => Ok(Request {
             method: String::from_utf8_lossy(method.unwrap_or_default()).into_owned(),
