@@ -4,7 +4,7 @@
 //! all optional dependencies, which cargo may have to download. So `cargo test` ignores them, and
 //! `.ci/run` runs them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -167,4 +167,42 @@ fn crates_come_from_crates_io() {
             .any(|allowed| allowed == registry);
         assert!(is_allowed, "{name} comes from {source}");
     }
+}
+
+/// How many crates the library has with this feature alone, or without features.
+fn crates_with(feature: &str) -> usize {
+    let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["tree", "--locked", "--package", "httpool"])
+        .args(["--edges", "normal", "--prefix", "none", "--no-dedupe"])
+        .args(["--no-default-features", "--features", feature])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let text = String::from_utf8(output.stdout).expect("cargo prints text");
+    let crates: BTreeSet<&str> = text.lines().collect();
+    crates.len()
+}
+
+#[test]
+#[ignore = "may download dependencies"]
+fn documented_numbers_of_crates_are_right() {
+    let text = fs::read_to_string(root().join("docs/library.md")).expect("the document exists");
+    let (_, table) = text
+        .split_once("## What a feature adds")
+        .expect("it has the chapter");
+    let rows = table.lines().filter_map(|line| {
+        let (feature, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+        let (count, _) = rest.split_once(' ')?;
+        Some((feature, count.parse().ok()?))
+    });
+    let without = crates_with("");
+    let mut count = 0;
+    for (feature, added) in rows {
+        let added: usize = added;
+        assert_eq!(crates_with(feature) - without, added, "{feature}");
+        count += 1;
+    }
+    assert!(count > 20, "{count} features");
 }
