@@ -77,7 +77,7 @@ struct Reason {
 }
 
 /// The most bytes of a reason. It may quote a value of the client, of any length.
-const MAX_REASON: usize = 1024;
+const MAX_REASON: usize = 4096;
 
 fn shortened(reason: Cow<'static, str>) -> Cow<'static, str> {
     if reason.len() <= MAX_REASON {
