@@ -6,8 +6,9 @@
 )]
 mod insertions;
 mod memory;
+mod pending_body;
 
-use std::io::{self, ErrorKind, IoSlice, Read as _};
+use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
 use std::time::Instant;
 
@@ -15,6 +16,7 @@ use bytes::Bytes;
 
 pub(super) use self::insertions::Insertions;
 pub(super) use self::memory::Memory;
+use self::pending_body::PendingBody;
 use super::TURN;
 use super::body_writer::{BodyWriter, Refill};
 use super::polled_writer::PolledWriter;
@@ -50,19 +52,6 @@ pub(super) struct WriteQueue {
     tail: PendingBody,
     responses: u64,
     backlog: Option<Backlog>,
-}
-
-/// The unsent part of the last response's body.
-#[derive(Debug, Default)]
-enum PendingBody {
-    #[default]
-    None,
-    Memory(Memory),
-    BodyWriter(Box<BodyWriter>),
-    Polled(Box<PolledWriter>),
-    File(FilePart),
-    /// No body: another protocol follows the response.
-    Upgrade(Box<Upgrade>),
 }
 
 /// The progress of output that the client does not read at once.
@@ -398,59 +387,9 @@ impl WriteQueue {
     }
 }
 
-impl FilePart {
-    /// Appends the rest of the part, or as much of it as one read returns.
-    fn read_behind(&mut self, bytes: &mut Vec<u8>) {
-        let (start, left) = (bytes.len(), self.left.min(READ_FILE) as usize);
-        bytes.resize(start + left, 0);
-        let count = self.read(&mut bytes[start..]).unwrap_or_default();
-        bytes.truncate(start + count);
-    }
-
-    /// The rest of the content that it had when the content was taken from memory.
-    fn rest_of<'c>(&self, content: &'c [u8]) -> &'c [u8] {
-        &content[content.len() - self.left as usize..]
-    }
-
-    /// Sends at most `most` bytes in one call.
-    fn send(&self, most: usize, socket: &mut Socket) -> io::Result<FileSent> {
-        let count = usize::try_from(self.left).map_or(most, |left| left.min(most));
-        socket.send_file(self.file.file(), self.offset, count)
-    }
-}
-
-impl PendingBody {
-    fn ready(&self) -> &[u8] {
-        match self {
-            Self::None | Self::File(_) | Self::Upgrade(_) => &[],
-            Self::Memory(body) => body.left(),
-            Self::BodyWriter(body) => body.ready(),
-            Self::Polled(body) => body.ready(),
-        }
-    }
-
-    fn advance(&mut self, sent: usize) {
-        match self {
-            Self::None | Self::Upgrade(_) => {}
-            Self::Memory(body) => body.advance(sent),
-            Self::BodyWriter(body) => body.advance(sent),
-            Self::Polled(body) => body.advance(sent),
-            Self::File(part) => part.advance(sent),
-        }
-    }
-
-    fn held(&self) -> usize {
-        match self {
-            Self::None | Self::File(_) | Self::Upgrade(_) => 0,
-            Self::Memory(body) => body.held(),
-            Self::BodyWriter(body) => body.held(),
-            Self::Polled(body) => body.held(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
     use std::os::unix::net::UnixStream;
 
     use super::*;

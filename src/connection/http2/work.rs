@@ -1,4 +1,4 @@
-//! What waits on a connection.
+//! The work that waits on a connection.
 
 use std::collections::VecDeque;
 
@@ -30,7 +30,7 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// Whether all of it belongs to streams. Then nothing is left once there is none.
+    /// Whether all of this work belongs to streams, so that none is left without streams.
     pub(super) fn is_of_streams(&self) -> bool {
         self.cancelled.is_empty() && self.replies.is_empty()
     }

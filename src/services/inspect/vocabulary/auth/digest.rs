@@ -1,19 +1,23 @@
 //! Digest authentication (RFC 7616).
 
+mod challenge_cookie;
+mod credentials;
+
 use http::StatusCode;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, SET_COOKIE};
+use http::header::SET_COOKIE;
 use md5::Md5;
 use sha2::digest::Digest;
 use sha2::{Sha256, Sha512, Sha512_256};
 
+use self::challenge_cookie::{COOKIE_OF_CHALLENGE, Cookie};
+use self::credentials::Credentials;
 use super::nonce::{self, Nonce};
 use super::{REALM, authenticated, unauthorized};
 use crate::message::{Problem, Response};
 use crate::services::inspect::captured::Captured;
 use crate::services::inspect::live::is_cross_site;
 use crate::services::inspect::reflection::hexadecimal;
-use crate::services::inspect::vocabulary::cookies;
-use crate::services::inspect::vocabulary::input::{Pairs, bad};
+use crate::services::inspect::vocabulary::input::bad;
 use crate::services::inspect::vocabulary::table::Table;
 use crate::web::extract::Path;
 
@@ -130,38 +134,6 @@ struct Wanted {
     algorithm: Algorithm,
     /// How often a nonce may be used.
     uses: u32,
-}
-
-const COOKIE_OF_CHALLENGE: HeaderValue = HeaderValue::from_static("fake=fake_value; Path=/");
-
-/// Whether the client sent the cookie of the challenge, if `?require-cookie=` wants it.
-#[derive(Debug, PartialEq, Eq)]
-enum Cookie {
-    Unwanted,
-    Sent,
-    OthersSent,
-    NoneSent,
-}
-
-impl Cookie {
-    fn of(captured: &Captured) -> Self {
-        let query = Pairs::parse(captured.query().as_bytes());
-        let wanted = query.get("require-cookie").unwrap_or_default();
-        if !["1", "t", "true"]
-            .iter()
-            .any(|yes| wanted.eq_ignore_ascii_case(yes))
-        {
-            return Self::Unwanted;
-        }
-        let sent = cookies::sent(&captured.headers());
-        if sent.contains(&("fake".to_owned(), "fake_value".to_owned())) {
-            Self::Sent
-        } else if sent.is_empty() {
-            Self::NoneSent
-        } else {
-            Self::OthersSent
-        }
-    }
 }
 
 /// The result of a check of credentials.
@@ -294,56 +266,10 @@ impl Wanted {
     }
 }
 
-/// The parameters of an `Authorization` header.
-struct Credentials(Vec<(String, String)>);
-
-impl Credentials {
-    /// The parameters, if each of them is there once.
-    fn of(headers: &HeaderMap) -> Option<Self> {
-        let line = std::str::from_utf8(headers.get(AUTHORIZATION)?.as_bytes()).ok()?;
-        let (scheme, mut rest) = line.split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("digest") {
-            return None;
-        }
-        let mut all = Self(Vec::new());
-        while !rest.trim_start_matches([' ', ',', '\t']).is_empty() {
-            let (name, after) = rest.trim_start_matches([' ', ',', '\t']).split_once('=')?;
-            let (value, after) = value(after.trim_start())?;
-            let name = name.trim().to_ascii_lowercase();
-            if all.get(&name).is_some() {
-                return None;
-            }
-            all.0.push((name, value));
-            rest = after;
-        }
-        Some(all)
-    }
-
-    fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(other, _)| other == name)?;
-        Some(value)
-    }
-}
-
-/// A token or quoted text, and what follows it.
-fn value(text: &str) -> Option<(String, &str)> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
-        return Some((text[..end].to_owned(), &text[end..]));
-    };
-    let (mut value, mut characters) = (String::new(), quoted.char_indices());
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '"' => return Some((value, &quoted[at + 1..])),
-            '\\' => value.push(characters.next()?.1),
-            _ => value.push(character),
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
+    use http::header::AUTHORIZATION;
+
     use super::*;
     use crate::services::inspect::vocabulary::tests::{client, expect_bad, member};
     use crate::testing::TestResponse;
@@ -475,7 +401,7 @@ mod tests {
             assert_eq!(send(PATH, &valid).status(), 200, "{nc}");
             let replayed = send(PATH, &valid);
             assert_eq!(replayed.status(), 401, "{nc}");
-            // The client may go on with another nonce.
+            // The client may continue with another nonce.
             assert_eq!(challenge(&replayed, "stale"), "true");
             assert_ne!(challenge(&replayed, "nonce"), nonce);
         }
