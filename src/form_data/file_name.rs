@@ -35,7 +35,7 @@ fn trim_end(name: &str) -> &str {
     name.trim_end_matches(['.', ' '])
 }
 
-/// What stands for a character in a safe name, if anything.
+/// The replacement of a character in a safe name. `None` removes the character.
 fn replacement(character: char) -> Option<char> {
     match character {
         '<' | '>' | ':' | '"' | '|' | '?' | '*' => Some('_'),

@@ -53,7 +53,7 @@ impl PartHead {
     /// characters that change the direction of text. Show it as text, and never use it as a path:
     /// [`safe_file_name`](Self::safe_file_name) is for that.
     ///
-    /// `None` if the part is no file. Browsers send an empty name for a file input without a file.
+    /// `None` if the part is not a file. Browsers send an empty name for a file input without a file.
     #[must_use]
     pub fn file_name(&self) -> Option<&str> {
         self.file_name.as_deref()
@@ -64,7 +64,7 @@ impl PartHead {
     ///
     /// It has no control characters and none that change the direction of text; characters that a
     /// file system or a shell gives a meaning are `_`. It begins with none of `.`, `-` and space,
-    /// does not end in a dot or space, is none of Windows' device names, and has at most 200 bytes
+    /// does not end in a dot or space, is not a device name of Windows, and has at most 200 bytes
     /// of UTF-8, with the extension. `None` if nothing is left.
     ///
     /// Two clients may send equal names. Programs that keep files usually choose names of their own

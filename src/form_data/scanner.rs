@@ -39,7 +39,7 @@ pub struct Scanner {
     failure: Option<ScanError>,
 }
 
-/// What has been found.
+/// A finding of the scanner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// Nothing more without further bytes.
@@ -75,7 +75,7 @@ enum Line {
     Within,
 }
 
-/// What follows the line of a boundary.
+/// The text behind the line of a boundary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum After {
     Part,

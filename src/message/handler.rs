@@ -163,7 +163,7 @@ pub enum BodyMode {
     /// The handler runs when the whole body has arrived. A slow sender occupies no worker. The body
     /// is in memory and at most [`Builder::max_body`](crate::Builder::max_body) bytes long.
     Buffered,
-    /// The same with a limit of its own, which may be lower or higher than
+    /// [`Buffered`](Self::Buffered) with a limit of its own, which may be lower or higher than
     /// [`Builder::max_body`](crate::Builder::max_body). A larger body is rejected with 413. The layer
     /// [`MaxBody`](crate::layers::MaxBody) chooses this for a part of the routes.
     ///

@@ -9,7 +9,7 @@ use super::{RequestBuilder, TestResponse};
 pub(super) const MAX_REDIRECTS: usize = 20;
 
 impl RequestBuilder<'_> {
-    /// The request by which a client follows this response. `None` if it is no redirect, or leads to
+    /// The request by which a client follows this response. `None` if it is not a redirect, or leads to
     /// another host.
     pub(super) fn redirected(mut self, response: &TestResponse) -> Option<Self> {
         let location = response.headers().get(LOCATION)?.to_str().ok()?;

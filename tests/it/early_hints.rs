@@ -34,7 +34,7 @@ fn navigation(target: &str, version: &str) -> String {
     format!("GET {target} HTTP/{version}\r\nHost: it\r\nSec-Fetch-Mode: navigate\r\n\r\n")
 }
 
-/// With one worker, nobody else could send the hints while the response is made.
+/// With one worker, no other thread could send the hints while the response is made.
 fn server(transport: Transport, gate: &Gate) -> TestServer {
     transport.spawn(|builder| builder.workers(1), page(gate.waiter()))
 }

@@ -1,6 +1,6 @@
 /// The command of curl that repeats a request.
 mod curl;
-/// What has become of a request: faults, nothing at all, and what the server rejects.
+/// The outcomes that the page shows: faults, no response at all, and rejections by the server.
 mod outcomes;
 
 use std::io::Read as _;

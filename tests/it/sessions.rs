@@ -157,7 +157,7 @@ fn session_that_does_not_fit_into_a_cookie_is_a_500() {
     }
 }
 
-/// A store that counts its calls, and fails if it is told to.
+/// A store that counts its calls, and fails if a test wants that.
 #[derive(Default)]
 struct Watched {
     store: MemoryStore,
@@ -227,7 +227,7 @@ fn unused_session_does_not_ask_the_store() {
         assert_eq!(store.calls.load(Ordering::Relaxed), calls);
         visitor.get("/peek");
         assert_eq!(store.calls.load(Ordering::Relaxed), calls + 1);
-        // Text that is no id is not looked up.
+        // Text that is not an id is not looked up.
         visitor.cookies.insert("session".into(), "x".into());
         visitor.get("/peek");
         assert_eq!(store.calls.load(Ordering::Relaxed), calls + 1);

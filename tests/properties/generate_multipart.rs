@@ -63,7 +63,7 @@ pub fn parts() -> impl Strategy<Value = Vec<Part>> {
     vec((name(), proptest::option::of(name()), content), 0..5)
 }
 
-/// What may surround the parts.
+/// Text that may surround the parts.
 pub fn surroundings() -> impl Strategy<Value = [&'static str; 3]> {
     let preamble = select(&["", "\r\n", "a note\r\n", "--\r\n--a\r\n"][..]);
     let padding = select(&["", " ", "\t \t"][..]);

@@ -11,7 +11,7 @@ const LONGEST: usize = 1024;
 /// How many marks a buffer takes at once.
 const MARKS: u64 = 1 << 20;
 
-/// What was learnt from the last block that a buffer has decoded. Clients often send several requests with
+/// The result of the last block that a buffer has decoded. Clients often send several requests with
 /// the same headers in a row, and then the block is the same, too, because all headers are in the table.
 /// If the table is also the same, nothing has to be decoded: the buffer still has the result.
 ///

@@ -90,7 +90,7 @@ fn clause(reason: RejectReason) -> &'static str {
     }
 }
 
-/// The path of the target, as far as it tells to whom the request belongs.
+/// The path of the target, which decides whether the request belongs to an inbox.
 fn path(captured: &Captured) -> &str {
     let target = captured.target();
     target.split('?').next().unwrap_or_default()

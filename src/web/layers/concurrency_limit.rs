@@ -16,7 +16,7 @@ use crate::web::{Layer, Next};
 /// wait, because it would occupy a worker, and because the server's own queue is the place to wait: to
 /// handle fewer requests at once everywhere, set [`Builder::workers`](crate::Builder::workers).
 ///
-/// A request counts until its response exists: until the handler returns, or until a response has come
+/// A request counts until its response exists: until the handler returns, or until a response has arrived
 /// [later](crate::Later). While the body of the response is sent, it does not count.
 ///
 /// Clones share the limit, so several routes can have one limit together.

@@ -15,7 +15,7 @@ use crate::message::{ClientInfo, Later, Request, Response};
 use crate::web::{Layer, Next};
 
 /// Opens a span of the crate [`tracing`] for each request, in which the handler and the layers behind
-/// this one run. What they log with `tracing` belongs to it.
+/// this one run. Events that they log with `tracing` belong to it.
 ///
 /// The span has the name `request`, the target `httpool` and the level INFO. Its fields have the names
 /// of OpenTelemetry's [conventions for HTTP servers][conventions]:
@@ -61,7 +61,7 @@ pub struct Trace {
 
 type MakeSpan = dyn Fn(&Request) -> Span + Send + Sync;
 
-/// The span of a request whose response is not there.
+/// The span of a request without a response.
 struct Open {
     span: Span,
     since: Instant,

@@ -14,7 +14,7 @@ use crate::form_data::PartHead;
 
 /// A part of a form: its [name and headers](PartHead), and a reader of its content.
 ///
-/// The content arrives while it is read. What is not read is skipped by
+/// The content arrives while it is read. Unread content is skipped by
 /// [`Multipart::next_part`](super::Multipart::next_part).
 ///
 /// ```

@@ -12,7 +12,7 @@ use super::MultipartError;
 /// The permissions of a new file, of which the process's umask removes some.
 const NEW_FILE: u32 = 0o666;
 
-/// What happens to a file that has the name already.
+/// The treatment of a file that already has the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
     Keep,

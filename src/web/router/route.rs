@@ -27,7 +27,7 @@ pub(crate) struct Route<S> {
     pub(crate) layers: Layers,
 }
 
-/// What responds to a request of the route's path.
+/// The functions that respond to a request of the route's path.
 enum Responder<'r, S> {
     Function(&'r Endpoint<S>),
     /// A function for methods that the route does not have.
@@ -36,7 +36,7 @@ enum Responder<'r, S> {
     Router,
 }
 
-/// What happens to a request whose path differs from that of a route by a slash at its end.
+/// The response to a request whose path differs from that of a route by a slash at its end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum FinalSlash {
     /// The route does not match.

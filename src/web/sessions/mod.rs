@@ -67,7 +67,7 @@ const LIFETIME: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// A session begins when a value is inserted, and the response to that sets the cookie. Later responses
 /// set it again only if its value changes. A request whose handler does not use the session asks no
 /// store. Changes are saved after the handler has returned, before the response is sent; for a
-/// [`Later`], when the response has come. Changes while a body is streamed are not saved.
+/// [`Later`], when the response has arrived. Changes while a body is streamed are not saved.
 ///
 /// A response to a request that used its session is not for others: it gets `Vary: cookie`, and
 /// `Cache-Control: private` unless the handler has set this header.

@@ -56,7 +56,7 @@ impl Upload {
         Self::begin_as(server, framing, "multipart/form-data; boundary=b", length)
     }
 
-    /// The same with another content type.
+    /// Sends the form with another content type.
     #[track_caller]
     pub(super) fn begin_as(
         server: &TestServer,

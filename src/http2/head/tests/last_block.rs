@@ -27,7 +27,7 @@ const BLOCKS: [&[u8]; 7] = [
 ];
 
 /// Decodes blocks of two connections one after another, with a buffer that has decoded all before and with
-/// a new one. Returns whether the connection goes on.
+/// a new one. Returns whether the connection continues.
 #[derive(Default)]
 struct Pair {
     decoders: [Decoder; 2],

@@ -14,7 +14,7 @@ pub(super) enum Hash {
     Argon2(Box<str>),
 }
 
-/// Why a text is no hash that can be used. The message never has the text, which may be a password.
+/// Why a text is not a usable hash. The message never has the text, which may be a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum HashFault {
     Md5,

@@ -10,7 +10,7 @@ use crate::message::{Later, Response};
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
 
-/// What clients learn about one limit.
+/// The description of one limit for clients.
 #[derive(Debug)]
 pub(super) struct LimitHeaders {
     /// The name of the policy, a String of structured fields (RFC 9651 section 3.3.3).
@@ -18,7 +18,7 @@ pub(super) struct LimitHeaders {
     policy: HeaderValue,
 }
 
-/// What is left of a client's quota.
+/// The rest of a client's quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Left {
     Requests(u32),

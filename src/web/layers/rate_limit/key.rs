@@ -1,4 +1,4 @@
-//! What is counted as one client.
+//! The keys by which requests are counted as those of one client.
 
 use std::net::{IpAddr, Ipv4Addr};
 

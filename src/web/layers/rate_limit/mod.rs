@@ -178,7 +178,7 @@ impl RateLimit {
         self
     }
 
-    /// What counts as the client of this request.
+    /// The key of this request's client.
     fn client(&self, request: &Request) -> Key {
         let own = self.key.as_ref().and_then(|key| key(request));
         let client = own.map_or_else(|| Key::of(request), Key::Own);

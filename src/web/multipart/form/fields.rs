@@ -73,7 +73,7 @@ enum Answer {
     Struct(&'static [&'static str]),
     Map,
     Kind(Kind),
-    /// The type itself reports an error, or is no struct.
+    /// The type itself reports an error, or is not a struct.
     Other,
 }
 

@@ -209,7 +209,7 @@ fn push_headers(entry: &Entry, body: &Body<'_>, secrets: Secrets, words: &mut Wo
 }
 
 /// Whether the line that curl makes of the address is the one that was sent: the first, and written in the
-/// usual way. In HTTP/2 it is no header.
+/// usual way. HTTP/2 does not have this header.
 fn curl_writes_host(entry: &Entry) -> bool {
     let usual = [b"Host: ", address_host(entry)].concat();
     is_http2(entry) || header_lines(entry).next() == Some(&usual)
