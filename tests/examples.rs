@@ -30,10 +30,7 @@ struct Example {
 
 struct Response {
     status: u16,
-    /// In lower case.
     head: String,
-    /// The name and the value of the last cookie that it sets.
-    cookie: Option<String>,
     body: String,
 }
 
@@ -137,13 +134,9 @@ impl Example {
             .split(' ')
             .nth(1)
             .and_then(|status| status.parse().ok());
-        let mut lines = head.lines();
-        let cookie = lines.rfind(|line| line.starts_with("set-cookie: "));
-        let cookie = cookie.and_then(|line| line.strip_prefix("set-cookie: "));
         Response {
             status: status.expect("the response has a status"),
-            head: head.to_ascii_lowercase(),
-            cookie: cookie.and_then(|cookie| cookie.split(';').next().map(str::to_owned)),
+            head: head.to_owned(),
             body: body.to_owned(),
         }
     }
@@ -342,7 +335,7 @@ fn json_echo_names_mistakes() {
     }
     let response = json_echo.get("/");
     assert_eq!(response.status, 405);
-    assert!(response.head.contains("allow: post"));
+    assert!(response.head.contains("allow: POST"));
 }
 
 #[test]
@@ -393,7 +386,9 @@ fn login_shows_each_message_once() {
         login.send(&head, form)
     };
     let cookie_of = |response: &Response| {
-        let cookie = response.cookie.as_deref();
+        let mut lines = response.head.lines();
+        let cookie = lines.rfind(|line| line.starts_with("set-cookie: "));
+        let cookie = cookie.and_then(|line| line.split([' ', ';']).nth(1));
         format!(
             "Cookie: {}\r\n",
             cookie.expect("the response sets a cookie")
@@ -445,7 +440,7 @@ fn middleware_wraps_the_handler() {
     assert!(
         response
             .head
-            .contains("www-authenticate: basic realm=\"admin\"")
+            .contains("www-authenticate: Basic realm=\"admin\"")
     );
     let head = "GET /admin HTTP/1.1\r\nAuthorization: Basic YWRhOmxvdmVsYWNl\r\n";
     assert_eq!(middleware.send(head, "").body, "only ada sees this\n");
