@@ -83,8 +83,7 @@ pub(crate) fn one_line(error: &Error, source: ValueSource) -> String {
         ErrorKind::TooManyValues => format!("{name} {value:?}: this flag takes no value"),
         ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg) {
             Some(other) if other != flag => {
-                let other = other.split(' ').next().unwrap_or_default();
-                format!("{name}: excludes {other}, give one of them")
+                format!("{name}: excludes {}, give one of them", bare(&other))
             }
             _ => format!("{name}: given more than once"),
         },
@@ -95,7 +94,7 @@ pub(crate) fn one_line(error: &Error, source: ValueSource) -> String {
             }
         }
         ErrorKind::UnknownArgument => {
-            format!("{flag:?}: unexpected argument, all settings are flags")
+            format!("{flag:?}: unexpected argument, one folder can be served")
         }
         _ => first_line(error),
     }
@@ -103,11 +102,17 @@ pub(crate) fn one_line(error: &Error, source: ValueSource) -> String {
 
 /// The name of the flag without the placeholder of its value, or the name of its variable.
 fn name(flag: &str, source: ValueSource) -> String {
-    let name = flag.split(' ').next().unwrap_or_default();
+    let name = bare(flag);
     match source {
         ValueSource::CommandLine => name.to_owned(),
         ValueSource::Environment => environment::variable(name.trim_start_matches('-')),
     }
+}
+
+/// The name of a flag or an argument without the placeholder and the brackets of its usage.
+fn bare(usage: &str) -> &str {
+    let name = usage.split(' ').next().unwrap_or_default();
+    name.trim_matches(|c| "[]<>".contains(c))
 }
 
 fn text(error: &Error, kind: ContextKind) -> Option<String> {

@@ -6,9 +6,10 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue};
-use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use httpool::ListenAddr;
+
+use super::cli::is_typed;
 
 /// The variable of the flag with this long name.
 pub(crate) fn variable(flag: &str) -> String {
@@ -33,10 +34,11 @@ pub(crate) fn arguments(
 ) -> Vec<OsString> {
     let mut arguments = Vec::new();
     for (flag, name) in flags(command) {
-        if typed.value_source(flag.get_id().as_str()) == Some(ValueSource::CommandLine) {
+        if is_typed(typed, flag) {
             continue;
         }
-        let Some(value) = lookup(&variable(name)).filter(|value| !value.is_empty()) else {
+        let is_set = |value: &OsString| !value.is_empty() && !is_discovery(name, value);
+        let Some(value) = lookup(&variable(name)).filter(is_set) else {
             continue;
         };
         match flag.get_action() {
@@ -87,6 +89,12 @@ pub(crate) fn port(
         })),
         _ => Err(format!("PORT {value:?}: not a number from 0 to 65535")),
     }
+}
+
+/// Whether this is the address of a service named httpool, for example `tcp://10.0.0.1:80`, which
+/// Kubernetes and Docker put into `HTTPOOL_PORT`.
+fn is_discovery(flag: &str, value: &OsStr) -> bool {
+    flag == "port" && value.to_str().is_some_and(|value| value.contains("://"))
 }
 
 fn argument(name: &str, value: &OsStr) -> OsString {

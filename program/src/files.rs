@@ -10,7 +10,7 @@ pub(crate) fn open(args: &Args) -> Result<Option<ServeDir>, String> {
         return Ok(None);
     };
     let files = ServeDir::new(root)
-        .map_err(|error| format!("--root {}: {error}", root.display()))?
+        .map_err(|error| format!("{} {}: {error}", args.root_name(), root.display()))?
         .precompressed(args.precompressed)
         .listing(args.listing)
         .dotfiles(args.dotfiles)

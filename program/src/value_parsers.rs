@@ -145,6 +145,12 @@ pub(crate) fn count(
     }
 }
 
+/// Parses a port. With port 0 the system chooses one.
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    text.parse()
+        .map_err(|_| "not a number from 0 to 65535".to_owned())
+}
+
 /// Parses the seed of random numbers.
 pub(crate) fn seed(text: &str) -> Result<u64, String> {
     text.parse()

@@ -118,10 +118,18 @@ fn wrong_flag_or_value_is_a_one_line_error() {
         &["--idle-timeout", "75"],
         "--idle-timeout \"75\": no unit: write 75s",
     );
-    check(&["--listen", "localhost"], "--listen");
+    check(&["--listen", "a b"], "--listen");
+    check(
+        &["-p", "99999"],
+        "--port \"99999\": not a number from 0 to 65535",
+    );
+    check(
+        &["-p", "80", "-l", "localhost:81"],
+        "--port 80: --listen localhost:81 takes no other port",
+    );
+    check(&["one", "two"], "\"two\": unexpected argument, one folder");
     check(&["--log-level", "loud"], "--log-level");
     check(&["--max-boddy", "1"], "--max-boddy");
-    check(&["serve"], "serve");
     check(&["--check", "--echo-json", "lax"], "--echo-json");
 }
 
@@ -229,7 +237,7 @@ fn wrong_variable_is_a_one_line_error() {
     check("HTTPOOL_WORKERS", "0");
     check("HTTPOOL_MAX_BODY", "10Q");
     check("HTTPOOL_DRAIN_TIMEOUT", "30");
-    check("HTTPOOL_LISTEN", "localhost");
+    check("HTTPOOL_LISTEN", "[localhost]");
     check("HTTPOOL_LOG_FORMAT", "xml");
     check("HTTPOOL_CHECK", "perhaps");
     check("PORT", "http");
@@ -361,6 +369,7 @@ fn check_finds_errors_that_prevent_the_start() {
     run(&["--check", "--admin", &group], &[]).expect_line(FAILED, "there is no group");
 
     run(&["--check", "--root", text(&file)], &[]).expect_line(FAILED, "--root ");
+    run(&["no-such-folder"], &[]).expect_line(FAILED, "no-such-folder: ");
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let missing = ["--check", "--root", folder, "--fallback", "missing.html"];
     run(&missing, &[]).expect_line(FAILED, "--fallback missing.html: ");

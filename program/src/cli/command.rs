@@ -2,32 +2,86 @@
 
 use std::fmt::Write as _;
 
-use clap::{CommandFactory as _, ValueHint};
+use clap::{Arg, ArgAction, CommandFactory as _, ValueHint};
 
 use super::Args;
 use crate::environment;
 use crate::exit::Exit;
 
+/// The flag `-h`. It has a name of its own, because its help has another form than that of `--help`.
+pub(super) const SHORT_HELP_FLAG: &str = "short-help";
+
+/// The flags of `-h`, each with one line. `--help` describes all flags at length.
+pub(super) const SHORT_HELP: &[(&str, &str)] = &[
+    ("port", "Port to listen on [default: 4000]"),
+    (
+        "listen",
+        "Host to listen on, '*' for every interface [default: localhost]",
+    ),
+    ("workers", "Threads that run handlers"),
+    ("check", "Validate the configuration and exit"),
+    ("listing", "List folders without an index file"),
+    (
+        "precompressed",
+        "Send FILE.br, FILE.zst or FILE.gz instead of FILE",
+    ),
+    ("dotfiles", "Serve names that begin with a dot"),
+    ("inspect", "Show clients what they sent"),
+    ("listen-tls", "Address to listen on for TLS"),
+    ("tls-cert", "Certificate as PEM"),
+    ("tls-key", "Private key of the certificate as PEM"),
+    ("access-log", "File to append a line to for each request"),
+    ("log-file", "File to append messages to"),
+];
+
+/// The flags under the headings of `--help`, as one list.
+pub(super) fn short_help() -> String {
+    let command = command().mut_args(|flag| flag.help_heading(None));
+    command.clone().render_help().to_string()
+}
+
 /// The flags as a `clap` command, with the additions that are the same for all of them.
 pub(super) fn command() -> clap::Command {
     let command = Args::command();
-    let variables: Vec<(String, String)> = environment::flags(&command)
-        .map(|(flag, name)| (flag.get_id().to_string(), environment::variable(name)))
+    let variables: Vec<(String, String, String)> = environment::flags(&command)
+        .map(|(flag, name)| {
+            let variable = environment::variable(name);
+            (flag.get_id().to_string(), name.to_owned(), variable)
+        })
         .collect();
     let command = variables
         .into_iter()
-        .fold(command, |command, (id, variable)| {
+        .fold(command, |command, (id, name, variable)| {
             command.mut_arg(id, |flag| {
                 let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
                 // `-1` is a wrong value of its flag, not an unknown flag. The value of a path may
                 // be missing by mistake, and then the next flag must not become the path.
                 let is_value =
                     flag.get_action().takes_values() && flag.get_value_hint() == ValueHint::Unknown;
-                flag.help(format!("{help} [env: {variable}]"))
+                let short = SHORT_HELP.iter().find(|(flag, _)| *flag == name);
+                let short = short.map(|(_, help)| *help);
+                flag.hide_short_help(short.is_none())
+                    .help(short.map_or_else(|| help.clone(), str::to_owned))
+                    .long_help(format!("{help} [env: {variable}]"))
                     .allow_hyphen_values(is_value)
             })
         });
-    command.after_help(after_help())
+    command
+        .next_help_heading(None)
+        .arg(
+            Arg::new(SHORT_HELP_FLAG)
+                .short('h')
+                .action(ArgAction::SetTrue)
+                .help("Print these flags")
+                .long_help("Print the common flags, each with one line"),
+        )
+        .arg(
+            Arg::new("help")
+                .long("help")
+                .action(ArgAction::Help)
+                .help("Describe all flags, variables, signals and exit codes"),
+        )
+        .after_long_help(after_help())
 }
 
 fn after_help() -> String {

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use clap::{FromArgMatches as _, Parser, ValueHint};
+use clap::{Arg, ArgMatches, FromArgMatches as _, Parser, ValueHint, parser};
 use httpool::http::HeaderValue;
 use httpool::services::inspect::FaultList;
 use httpool::{Builder, ListenAddr, Server, TrustedProxy, defaults};
@@ -16,15 +16,14 @@ use log::LevelFilter;
 pub(crate) use self::choices::{
     ClientAuth, Etag, ForwardingHeaders, Json, LogFormat, RequestFormat, Switch, SymlinkChoice,
 };
-use self::command::command;
+use self::command::{SHORT_HELP_FLAG, command, short_help};
+use super::addresses::{LISTEN, Listen};
 use super::cli_error::{ValueSource, one_line, renamed_variable};
 use super::environment;
 use super::value_parsers::{
-    Size, Span, count, limit, media_type, path_prefix, policy, secret, seed, size_from, window,
+    Size, Span, count, limit, media_type, path_prefix, policy, port, secret, seed, size_from,
+    window,
 };
-
-/// The address to listen on if none is given: loopback only.
-const LISTEN: &str = "localhost:4000";
 
 /// The program's flags.
 #[derive(Debug, Clone, Parser)]
@@ -32,19 +31,28 @@ const LISTEN: &str = "localhost:4000";
     name = "httpool",
     version,
     about,
+    disable_help_flag = true,
     disable_help_subcommand = true,
     max_term_width = 100
 )]
 #[command(next_help_heading = "Serving")]
 pub(crate) struct Args {
-    #[arg(long, value_name = "ADDR", help = format!(
-        "Address to listen on: host:port, [::1]:port, *:port for every interface over IPv4 and \
-         IPv6, or unix:/path, for example unix:/path?mode=660&group=www-data; repeatable \
-         [default: {LISTEN}]"
-    ))]
-    pub(crate) listen: Vec<ListenAddr>,
+    /// Folder to serve, the same as --root; without it, the server echoes requests
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = None, conflicts_with_all = ["root", "inspect"])]
+    pub(crate) folder: Option<PathBuf>,
 
-    #[arg(long, value_name = "N", value_parser = count(1..=4096),
+    /// Port of the addresses that have none; alone, it means localhost:PORT [default: 4000]
+    #[arg(long, short, value_name = "PORT", value_parser = port)]
+    pub(crate) port: Option<u16>,
+
+    #[arg(long, short, value_name = "ADDR", help = format!(
+        "Address to listen on: host:port, [::1]:port, *:port for every interface over IPv4 and \
+         IPv6, or unix:/path, for example unix:/path?mode=660&group=www-data; a host without a port \
+         takes that of --port; repeatable [default: {LISTEN}]"
+    ))]
+    pub(crate) listen: Vec<Listen>,
+
+    #[arg(long, short, value_name = "N", value_parser = count(1..=4096),
         default_value_t = defaults::workers(), help = format!(
         "Threads that run handlers, which may block; by default {} per core",
         defaults::WORKERS_PER_CORE
@@ -62,7 +70,7 @@ pub(crate) struct Args {
     pub(crate) reuse_port: bool,
 
     /// Folder to serve with GET and HEAD instead of the echo [default: none]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Files")]
+    #[arg(long, short, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Files")]
     pub(crate) root: Option<PathBuf>,
 
     /// Which symbolic links to follow: inside follows links that stay within the folder, never
@@ -108,7 +116,8 @@ pub(crate) struct Args {
 
     /// Whether the echo validates bodies with a JSON content type: strict rejects invalid JSON, raw
     /// echoes every body
-    #[arg(long, value_name = "MODE", value_enum, default_value_t = Json::Strict)]
+    #[arg(long, value_name = "MODE", value_enum, help_heading = "Responses",
+        default_value_t = Json::Strict)]
     pub(crate) echo_json: Json,
 
     /// Show clients exactly what they sent, instead of the echo, and respond to httpbin's paths, for
@@ -166,16 +175,16 @@ pub(crate) struct Args {
 
     /// Folder with error pages for browsers: for example 404.html for one status, and 4xx.html and
     /// 5xx.html for all others [default: built in]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Responses")]
     pub(crate) error_pages: Option<PathBuf>,
 
     /// Give each request an id, or keep its X-Request-Id if that is safe; the id is in responses,
     /// error pages and logs
-    #[arg(long)]
+    #[arg(long, help_heading = "Responses")]
     pub(crate) request_ids: bool,
 
     /// Send Server-Timing with the handler's time in each response
-    #[arg(long)]
+    #[arg(long, help_heading = "Responses")]
     pub(crate) server_timing: bool,
 
     /// Validate the configuration (flags, variables, addresses and paths) and exit without
@@ -405,6 +414,9 @@ pub(crate) fn parse(
         .try_get_matches_from(&typed)
         .map_err(|error| CliExit::new(&error, ValueSource::CommandLine))?;
 
+    if matches.get_flag(SHORT_HELP_FLAG) {
+        return Err(CliExit::Print(short_help()));
+    }
     let is_set = |name: &str| lookup(name).is_some_and(|value| !value.is_empty());
     if let Some(line) = renamed_variable(is_set) {
         return Err(CliExit::Error(line));
@@ -413,10 +425,21 @@ pub(crate) fn parse(
     let mut all = environment::arguments(&command(), &matches, lookup);
     all.splice(0..0, typed.first().cloned());
     all.extend(typed.into_iter().skip(1));
-    command()
+    let mut args = command()
         .try_get_matches_from(all)
         .and_then(|matches| Args::from_arg_matches(&matches))
-        .map_err(|error| CliExit::new(&error, ValueSource::Environment))
+        .map_err(|error| CliExit::new(&error, ValueSource::Environment))?;
+    args.root = args.root.or_else(|| args.folder.clone());
+    Ok(args)
+}
+
+/// Whether the command line sets this flag, also as the argument `DIR`, which is `--root`.
+pub(crate) fn is_typed(typed: &ArgMatches, flag: &Arg) -> bool {
+    let is_given = |id: &str| typed.value_source(id) == Some(parser::ValueSource::CommandLine);
+    match flag.get_id().as_str() {
+        "root" => is_given("root") || is_given("folder"),
+        id => is_given(id),
+    }
 }
 
 /// Warnings about variables that belong to no flag but have a name similar to one.
@@ -438,32 +461,12 @@ pub(crate) fn misspelt(names: impl IntoIterator<Item = OsString>) -> Vec<String>
 }
 
 impl Args {
-    /// Whether a flag names an address to listen on.
-    pub(crate) fn names_addresses(&self) -> bool {
-        let lists = [
-            &self.listen,
-            &self.listen_proxy_protocol,
-            &self.listen_tls,
-            &self.listen_tls_proxy_protocol,
-        ];
-        lists.iter().any(|addresses| !addresses.is_empty())
-    }
-
-    /// The addresses to listen on for clients: those of `--listen`, otherwise `PORT`, otherwise
-    /// loopback.
-    pub(crate) fn addresses(
-        &self,
-        lookup: impl Fn(&str) -> Option<OsString>,
-    ) -> Result<Vec<ListenAddr>, String> {
-        if self.names_addresses() {
-            return Ok(self.listen.clone());
+    /// How the user named the folder to serve.
+    pub(crate) fn root_name(&self) -> &'static str {
+        match self.folder {
+            Some(_) => "folder",
+            None => "--root",
         }
-        let address = environment::port(lookup)?.unwrap_or_else(|| {
-            LISTEN
-                .parse()
-                .expect("a test checks that the default is an address")
-        });
-        Ok(vec![address])
     }
 
     /// The echo sends no files, so each connection needs its socket only.

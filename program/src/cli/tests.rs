@@ -65,6 +65,7 @@ fn every_flag_has_a_variable() {
     assert_eq!(environment::variable("max-body"), "HTTPOOL_MAX_BODY");
     // A valid value for each flag. A new flag without one fails here.
     let values = [
+        ("port", "80"),
         ("listen", "[::1]:80"),
         ("workers", "3"),
         ("admin", "127.0.0.1:4001"),
@@ -160,7 +161,10 @@ fn help_names_flags_defaults_and_variables() {
     // Lines may break between any two words.
     let help = help().split_whitespace().collect::<Vec<_>>().join(" ");
     for flag in command().get_arguments() {
-        let name = flag.get_long().expect("every flag has a long name");
+        let Some(name) = flag.get_long() else {
+            assert!(flag.is_positional() || flag.get_short() == Some('h'));
+            continue;
+        };
         assert!(help.contains(&format!("--{name}")), "{name}");
         if matches!(flag.get_action(), ArgAction::Help | ArgAction::Version) {
             continue;
@@ -195,6 +199,10 @@ fn document_lists_every_flag_with_its_default() {
         let (flags, default) = (cells.next(), cells.next());
         let default = default.expect("each row has a default").replace('`', "");
         for flag in flags.expect("each row has a flag").split(", ") {
+            // A short flag follows its long one, and `DIR` follows --root.
+            if !flag.starts_with("`--") {
+                continue;
+            }
             let name = flag.trim_matches('`').trim_start_matches("--");
             let name = name.split(' ').next().unwrap_or_default();
             documented.push(name.to_owned());
@@ -202,7 +210,8 @@ fn document_lists_every_flag_with_its_default() {
                 .get_arguments()
                 .find(|flag| flag.get_long() == Some(name))
                 .unwrap_or_else(|| panic!("there is no flag --{name}"));
-            let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+            let help = flag.get_long_help().or_else(|| flag.get_help());
+            let help = help.map(ToString::to_string).unwrap_or_default();
             let in_help = help
                 .split_once("[default: ")
                 .map(|(_, text)| text.to_owned());
@@ -245,7 +254,7 @@ fn command_line_precedes_variables() {
 
 #[test]
 fn addresses_are_repeated_flags_or_a_list() {
-    let addresses = |texts: &[&str]| -> Vec<ListenAddr> {
+    let addresses = |texts: &[&str]| -> Vec<Listen> {
         let parse = |text: &&str| text.parse().expect("the text is an address");
         texts.iter().map(parse).collect()
     };
@@ -289,6 +298,70 @@ fn any_listen_flag_replaces_port_and_default() {
 }
 
 #[test]
+fn port_completes_the_addresses_that_have_none() {
+    #[track_caller]
+    fn check(arguments: &[&str], expected: &[&str]) {
+        let args = parsed(arguments, &[]);
+        let addresses = args.addresses(environment_of(&[("PORT", "80")]));
+        let texts = addresses.map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(
+            texts,
+            Ok(expected.iter().map(|text| (*text).to_owned()).collect())
+        );
+    }
+    check(&["-p", "8080"], &["localhost:8080"]);
+    check(&["-p8080", "-l", "0.0.0.0"], &["0.0.0.0:8080"]);
+    check(&["-l", "*"], &["*:4000"]);
+    check(
+        &["-l::1", "-l", "localhost:1", "-p=2"],
+        &["[::1]:2", "localhost:1"],
+    );
+    check(
+        &["--port", "8080", "--listen-tls", "localhost:8443"],
+        &["localhost:8080"],
+    );
+    let error = parsed(&["-p1", "-l", "localhost:2"], &[]).addresses(environment_of(&[]));
+    let line = "--port 1: --listen localhost:2 takes no other port, leave one of them out";
+    assert_eq!(error, Err(line.to_owned()));
+}
+
+#[test]
+fn port_of_a_service_named_httpool_is_no_flag() {
+    let discovered = parsed(&[], &[("HTTPOOL_PORT", "tcp://10.0.0.1:80")]);
+    assert_eq!(discovered.port, None);
+    assert_eq!(parsed(&[], &[("HTTPOOL_PORT", "80")]).port, Some(80));
+}
+
+#[test]
+fn folder_argument_is_the_root() {
+    let folder = Some(PathBuf::from("public"));
+    assert_eq!(parsed(&["public"], &[]).root, folder);
+    assert_eq!(parsed(&["-r", "public"], &[]).root, folder);
+    assert_eq!(
+        parsed(&["public", "-p", "1"], &[("HTTPOOL_ROOT", "other")]).root,
+        folder
+    );
+    assert_eq!(parsed(&[], &[("HTTPOOL_ROOT", "public")]).root, folder);
+    assert_eq!(parsed(&["--", "-x"], &[]).root, Some("-x".into()));
+}
+
+#[test]
+fn short_help_is_a_screen_of_the_common_flags() {
+    let text = match parse_with(&["-h"], &[]) {
+        Err(CliExit::Print(text)) => text,
+        other => panic!("-h gave {other:?}"),
+    };
+    assert!(text.lines().count() <= 34, "{text}");
+    assert!(!text.contains("HTTPOOL_"), "{text}");
+    for (name, _) in command::SHORT_HELP {
+        assert!(text.contains(&format!("--{name} ")), "{name}");
+    }
+    for part in ["[DIR]", "-p, --port", "-l, --listen", "-h", "--help"] {
+        assert!(text.contains(part), "{part}");
+    }
+}
+
+#[test]
 fn proxies_are_repeated_flags_or_a_list() {
     let typed = parsed(&["--trusted-proxy", "::1", "--trusted-proxy=unix"], &[]);
     let set = parsed(&[], &[("HTTPOOL_TRUSTED_PROXY", "::1, unix")]);
@@ -308,8 +381,9 @@ fn port_counts_only_without_an_address() {
     assert_eq!(addresses, ["*:8080".parse().expect("an address")]);
 
     let given = parsed(&["--listen", "localhost:1"], &[]);
-    assert_eq!(given.addresses(&port), Ok(given.listen.clone()));
-    assert_eq!(given.addresses(&wrong), Ok(given.listen.clone()));
+    let address: ListenAddr = "localhost:1".parse().expect("an address");
+    assert_eq!(given.addresses(&port), Ok(vec![address.clone()]));
+    assert_eq!(given.addresses(&wrong), Ok(vec![address]));
     let error = parsed(&[], &[])
         .addresses(&wrong)
         .expect_err("the port is a word");
@@ -358,7 +432,10 @@ fn wrong_value_is_one_line_that_names_its_source() {
     check("connection-window", "2GiB", "less than 2GiB");
     check("handlers-per-connection", "0", "1 to 4096");
     check("drain-timeout", "for\never", "500ms");
-    check("listen", "localhost", "host:port");
+    check("listen", "[x]", "the host is not a name");
+    check("admin", "localhost", "host:port");
+    check("port", "99999", "0 to 65535");
+    check("port", "-1", "0 to 65535");
     check("log-level", "loud", "error, warn, info, debug, trace, off");
     check("log-format", "xml", "text, json");
     check("echo-json", "lax", "strict, raw");
@@ -397,7 +474,10 @@ fn other_usage_errors_are_one_line() {
         "--max-bodi: no such flag, did you mean --max-body?",
     );
     check(&["--qqq"], "--qqq: no such flag");
-    check(&["serve"], "\"serve\": unexpected");
+    check(&["a", "b"], "\"b\": unexpected argument, one folder");
+    check(&["a", "--root", "b"], "excludes");
+    check(&["a", "--inspect"], "DIR: excludes --inspect");
+    check(&["--inspect", "a"], "excludes");
     check(&["--workers"], "--workers: needs a value");
     check(&["--log-level"], "--log-level: needs a value, one of error");
     check(&["--log-file", "--check"], "--log-file: needs a value");
