@@ -10,6 +10,7 @@ use rustix::fs::{Access, access};
 
 use super::cli::Args;
 use super::log_file::standard_stream;
+use super::site::Site;
 use super::{access_log, cli, files, https, logging};
 
 /// Checks the names, folders and files that the flags refer to. Settings that may be intended are
@@ -38,7 +39,7 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<&'static st
                 .map_err(|error| format!("--{flag} {}: {error}", path.display()))?;
         }
     }
-    files::open(args)?;
+    Site::open(args)?;
     Ok(match has_warned.load(Ordering::Relaxed) {
         true => "configuration is valid, with warnings\n",
         false => "configuration is valid\n",

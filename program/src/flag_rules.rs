@@ -15,7 +15,9 @@ type Given = (&'static str, bool);
 /// one. `has_tls_socket` says whether a socket for TLS was passed in.
 pub(crate) fn check(args: &Args, has_tls_socket: bool) -> Result<(), String> {
     check_needs(args)?;
-    let error = tls_error(args, has_tls_socket).or_else(|| hsts_error(args, has_tls_socket));
+    let error = tls_error(args, has_tls_socket)
+        .or_else(|| hsts_error(args, has_tls_socket))
+        .or_else(|| cors_error(args));
     error.map_or(Ok(()), |line| Err(line.to_owned()))
 }
 
@@ -138,6 +140,11 @@ fn hsts_error(args: &Args, has_socket: bool) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+fn cors_error(args: &Args) -> Option<&'static str> {
+    let has_any = args.cors.iter().any(|origin| origin == "*");
+    (has_any && args.cors.len() > 1).then_some("--cors: * allows all origins, so give no other")
 }
 
 fn listens_tls(args: &Args, has_socket: bool) -> bool {

@@ -18,6 +18,7 @@ mod logging;
 mod observers;
 mod side_server;
 mod signals;
+mod site;
 mod systemd;
 mod value_parsers;
 
@@ -27,8 +28,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use httpool::services::AccessLog;
 use httpool::services::inspect::{Inspect, InspectLog};
-use httpool::services::{AccessLog, Echo};
 use httpool::{Builder, DrainReport, ListenAddr, Server, Tls};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -40,6 +41,7 @@ use log_file::LogFile;
 use observers::Observers;
 use side_server::SideServer;
 use signals::{CaughtSignals, Reloadable, SignalThreads, Starting};
+use site::Site;
 use systemd::PassedSocket;
 
 /// Returning from `main` ends the process, including workers whose handlers have not returned.
@@ -118,7 +120,7 @@ fn serve(
 ) -> Result<Exit, String> {
     check::warn(args);
     raise_descriptor_limit();
-    let folder = files::open(args)?.map(Arc::new);
+    let site = Site::open(args)?;
     let tls = https::tls(args)?;
     let builder = listen(args, addresses, passed, tls.as_ref());
     let (access_log, access_file) = access_log::start(args)?;
@@ -150,18 +152,14 @@ fn serve(
         .map(Reloadable::Log)
         .chain(pages.map(Reloadable::Pages))
         .chain(tls.map(Reloadable::Tls))
-        .chain(folder.clone().map(Reloadable::Folder))
+        .chain(site.reloadables())
         .collect();
     let longest_drain = args.drain_delay.0.saturating_add(args.drain_timeout.0);
     let signal_threads = starting
         .serve(server.handle(), longest_drain, files)
         .map_err(|error| signal_error(&error))?;
     announce(&server, args.workers);
-    let result = match (folder, inspect) {
-        (Some(folder), _) => server.run(folder),
-        (None, Some(inspect)) => server.run(inspect),
-        (None, None) => server.run(Echo::new(args.echo_json.into())),
-    };
+    let result = server.run(site.inspect(inspect).into_handler());
     // This comes first, because the steps below may wait.
     let exit = result.as_ref().map(log_report);
     redirect

@@ -1,4 +1,4 @@
-//! Parsers of flag values: sizes, times, and numbers within a range.
+//! Parsers of flag values: sizes, times, numbers within a range, and others.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use httpool::http::HeaderValue;
+use httpool::layers::Cors;
 
 /// A number of bytes, for example `65536`, `64KiB` or `10MB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +163,18 @@ pub(crate) fn path_prefix(text: &str) -> Result<String, String> {
     match text.starts_with('/') {
         true => Ok(text.to_owned()),
         false => Err("not a path prefix: it starts with a slash, for example /assets/".into()),
+    }
+}
+
+/// Parses an origin, or `*` for all.
+pub(crate) fn origin(text: &str) -> Result<String, String> {
+    match text == "*" || Cors::is_origin(text) {
+        true => Ok(text.to_owned()),
+        false => Err(
+            "not an origin: write it as browsers do, for example https://shop.example or \
+                      http://localhost:3000, or * for all"
+                .into(),
+        ),
     }
 }
 

@@ -33,6 +33,8 @@ mod reload;
 mod service_manager;
 /// SIGTERM and SIGINT: the first one drains, the second one aborts.
 mod signals;
+/// The layers of a site: headers, CORS, passwords, rate limits and compression.
+mod site;
 /// Helpers that all suites share.
 #[allow(
     dead_code,

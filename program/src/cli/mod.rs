@@ -21,8 +21,8 @@ use super::addresses::{LISTEN, Listen};
 use super::cli_error::{ValueSource, one_line, renamed_variable};
 use super::environment;
 use super::value_parsers::{
-    Size, Span, count, limit, media_type, path_prefix, policy, port, secret, seed, size_from,
-    window,
+    Size, Span, count, limit, media_type, origin, path_prefix, policy, port, secret, seed,
+    size_from, window,
 };
 
 /// The program's flags.
@@ -186,6 +186,16 @@ pub(crate) struct Args {
     /// Send Server-Timing with the handler's time in each response
     #[arg(long, help_heading = "Responses")]
     pub(crate) server_timing: bool,
+
+    /// Origin whose pages may read responses (CORS), for example https://shop.example, or * for all
+    /// pages; repeatable [default: none]
+    #[arg(long, value_name = "ORIGIN", value_parser = origin, help_heading = "Responses")]
+    pub(crate) cors: Vec<String>,
+
+    /// Send headers that restrict what browsers do: X-Content-Type-Options, Referrer-Policy and
+    /// Content-Security-Policy
+    #[arg(long, help_heading = "Responses")]
+    pub(crate) security_headers: bool,
 
     /// Validate the configuration (flags, variables, addresses and paths) and exit without
     /// listening

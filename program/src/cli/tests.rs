@@ -95,6 +95,8 @@ fn every_flag_has_a_variable() {
         ("error-pages", "/srv/errors"),
         ("request-ids", "true"),
         ("server-timing", "true"),
+        ("cors", "https://shop.example"),
+        ("security-headers", "true"),
         ("check", "true"),
         ("listen-proxy-protocol", "127.0.0.1:4002"),
         ("trusted-proxy", "10.0.0.0/8"),

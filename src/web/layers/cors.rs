@@ -119,6 +119,20 @@ impl Cors {
         Self::new(Origins::List(values))
     }
 
+    /// Whether [`allow_origins`](Self::allow_origins) takes this origin: a scheme, a host in lower case,
+    /// and a port unless it is the scheme's default, without a slash at the end.
+    ///
+    /// ```
+    /// use httpool::layers::Cors;
+    ///
+    /// assert!(Cors::is_origin("http://localhost:3000"));
+    /// assert!(!Cors::is_origin("https://shop.example/"));
+    /// ```
+    #[must_use]
+    pub fn is_origin(text: &str) -> bool {
+        is_origin(text)
+    }
+
     fn new(origins: Origins) -> Self {
         Self {
             origins,
@@ -284,7 +298,7 @@ fn set(
 /// Whether the text is an origin as browsers write it: a scheme, a host in lower case, and a port
 /// unless it is the scheme's default.
 pub(super) fn is_origin(text: &str) -> bool {
-    if text.contains(|c: char| c.is_ascii_uppercase() || c == '@') {
+    if text.contains(|c: char| c.is_ascii_uppercase() || matches!(c, '@' | '*')) {
         return false;
     }
     let Ok(uri) = text.parse::<Uri>() else {

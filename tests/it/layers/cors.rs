@@ -190,6 +190,7 @@ fn an_invalid_origin_panics_at_startup() {
         "https://shop.example:65536",
         "https://Shop.example",
         "https://me@shop.example",
+        "https://*.example",
         "null",
         "*",
         "",
