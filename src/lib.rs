@@ -59,6 +59,7 @@
 //!   hmac.
 //! * `proxy`: clients behind trusted proxies, and the PROXY protocol, with ipnet.
 //! * `rate-limit`: a [layer](layers) that limits the requests of each client, with governor.
+//! * `readme`: Markdown in the listings of a [folder](ServeDir::listing), with pulldown-cmark.
 //! * `router` (default): routes in [`router`] and arguments of functions in [`extract`].
 //! * `sessions`: [`sessions`], with `signed-cookies` and serde_json.
 //! * `signals`: [`Server::run_until_signal`], a server that SIGTERM and Ctrl-C shut down, with

@@ -2,7 +2,8 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -84,6 +85,49 @@ pub(crate) enum OpenError {
     /// The system can't open it now, but may be able to later.
     Busy(io::Error),
     Failed(io::Error),
+}
+
+/// What a listing shows of a file or a folder.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntryStatus {
+    pub(crate) file_type: FileType,
+    pub(crate) size: u64,
+    /// Seconds and nanoseconds since the epoch.
+    pub(crate) modified: (i64, i64),
+}
+
+impl From<&Metadata> for EntryStatus {
+    fn from(found: &Metadata) -> Self {
+        Self {
+            file_type: FileType::from_raw_mode(found.mode()),
+            size: found.len(),
+            modified: (found.mtime(), found.mtime_nsec()),
+        }
+    }
+}
+
+impl From<&Statx> for EntryStatus {
+    fn from(found: &Statx) -> Self {
+        Self {
+            file_type: file_type(found),
+            size: found.stx_size,
+            modified: (found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec.into()),
+        }
+    }
+}
+
+/// The type and the size of an entry of an open folder. A link is not followed.
+pub(crate) fn type_and_size(
+    folder: BorrowedFd<'_>,
+    name: &[u8],
+) -> Result<(FileType, u64), OpenError> {
+    let status = status_in(folder, name)?;
+    Ok((file_type(&status), status.stx_size))
+}
+
+fn status_in(folder: BorrowedFd<'_>, name: &[u8]) -> Result<Statx, Errno> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    statx(folder, name, flags, COMPARED)
 }
 
 fn file_type(status: &Statx) -> FileType {
@@ -234,6 +278,32 @@ impl Folder {
             Err(Errno::ACCESS) => Err(OpenError::Forbidden),
             // Other errors are irrelevant here, or are reported when the path is opened.
             _ => Ok(metadata),
+        }
+    }
+
+    /// Returns what a listing shows of an entry of this open folder, if the process may open it.
+    /// `path` is the path of the entry, for links: they are resolved like any other path.
+    pub(crate) fn entry(
+        &self,
+        folder: BorrowedFd<'_>,
+        name: &[u8],
+        path: impl FnOnce() -> Vec<u8>,
+    ) -> Result<EntryStatus, OpenError> {
+        let status = match status_in(folder, name) {
+            Ok(status) if file_type(&status) != FileType::Symlink => status,
+            _ => {
+                return self
+                    .metadata(&path())
+                    .map(|found| EntryStatus::from(&found));
+            }
+        };
+        let access = match file_type(&status) {
+            FileType::Directory => Access::EXEC_OK,
+            _ => Access::READ_OK,
+        };
+        match accessat(folder, name, access, AtFlags::EACCESS) {
+            Err(Errno::ACCESS) => Err(OpenError::Forbidden),
+            _ => Ok(EntryStatus::from(&status)),
         }
     }
 

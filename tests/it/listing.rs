@@ -1,5 +1,6 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, UNIX_EPOCH};
@@ -134,10 +135,8 @@ fn a_listing_is_sorted_with_folders_first() {
         assert_eq!(names[from..], expected[from..], "{query}");
     }
     let page = text(&expect_status(&files, "/?sort=size", 200));
-    assert!(
-        page.contains("<th aria-sort=\"ascending\"><a href=\"?sort=size&amp;order=desc\">Size")
-    );
-    assert!(page.contains("<th><a href=\"?sort=name\">Name"));
+    assert!(page.contains("aria-sort=\"ascending\"><a href=\"?sort=size&amp;order=desc\">Size"));
+    assert!(page.contains("<th scope=\"col\"><a href=\"./\">Name"));
 }
 
 #[test]
@@ -188,7 +187,8 @@ fn names_in_a_listing_are_escaped() {
     }
     // The page of a folder shows its name.
     let page = text(&expect_status(&files, "/%3Cb%3E/", 200));
-    assert!(page.contains("<h1>/&lt;b&gt;/</h1>"), "{page}");
+    assert!(page.contains("<h1><a href=\"../\">/</a>"), "{page}");
+    assert!(page.contains(">&lt;b&gt;/</span></h1>"), "{page}");
     assert!(!page.contains("<b>"));
 }
 
@@ -360,42 +360,141 @@ fn a_listing_has_no_validators() {
     }
 }
 
-#[test]
-fn a_large_folder_is_listed_in_pages_by_name() {
-    let folder = TempDir::new();
-    for index in 0..10_002 {
-        folder.file(&format!("{index:05}"), "");
-        folder.file(&format!(".{index}"), "");
+/// The pages of a listing in JSON, one after the other.
+#[track_caller]
+fn all_pages(files: &ServeDir, query: &str) -> Vec<Value> {
+    let mut pages = vec![json(files, &format!("/{query}"))];
+    while let Some(next) = pages.last().and_then(|page| page["next"].as_str()) {
+        let next = json(files, &format!("/{next}"));
+        pages.push(next);
     }
-    folder.file("00000 x/in", "");
+    pages
+}
+
+/// The names of all pages.
+fn names_of(pages: &[Value]) -> Vec<&str> {
+    let entries = pages.iter().flat_map(|page| page["entries"].as_array());
+    entries
+        .flatten()
+        .filter_map(|entry| entry["name"].as_str())
+        .collect()
+}
+
+#[test]
+fn a_large_folder_is_sorted_as_a_whole() {
+    let folder = TempDir::new();
+    for index in 0..60_000_u32 {
+        let file = File::create(folder.as_ref().join(format!("{index:05}")));
+        let mut file = file.expect("a file can be created");
+        // Sizes in another order than the names, some of them the same.
+        if index % 1000 == 7 {
+            let size = (index / 1000) % 7;
+            file.write_all(&vec![b'x'; size as usize])
+                .expect("a file can be written");
+        }
+    }
+    folder.file("sub/x", "");
     let files = listing(&folder);
     let first = json(&files, "/?sort=size&order=desc");
     assert_eq!(first["complete"], false);
-    assert_eq!(first["names"], 10_003);
-    assert_eq!(first["entries"].as_array().map(Vec::len), Some(10_000));
-    assert_eq!(first["entries"][0]["name"], "00000");
-    assert_eq!(first["entries"][1]["href"], "./00000%20x/");
-    assert_eq!(first["entries"][9999]["name"], "09998");
-    assert_eq!(first["next"], "?after=09998");
-    let second = json(&files, "/?after=09998");
-    assert_eq!(second["complete"], false);
-    assert_eq!(second["next"], Value::Null);
-    assert_eq!(names(&files, "/?after=09998"), ["09999", "10000", "10001"]);
+    assert_eq!(first["names"], 60_001);
+    assert_eq!(first["folders"], 1);
+    assert_eq!(first["files"], 60_000);
+    assert_eq!((&first["page"], &first["pages"]), (&1.into(), &61.into()));
+    assert_eq!(first["next"], "?sort=size&order=desc&page=2");
+    assert_eq!(first["last"], "?sort=size&order=desc&page=61");
+    let of_first = names_of(std::slice::from_ref(&first));
+    assert_eq!(of_first.len(), 1000);
+    assert_eq!(of_first[..4], ["sub", "55007", "48007", "41007"]);
+    let last = json(&files, "/?page=99999999");
+    assert_eq!((&last["page"], &last["next"]), (&61.into(), &Value::Null));
+    assert_eq!(last["previous"], "?page=60");
+    assert_eq!(names_of(&[last]), ["59999"]);
+    let page = text(&expect_status(&files, "/?page=30&sort=size", 200));
+    for part in [
+        "1 folder, 60000 files, 174 B",
+        "<a href=\"?sort=size\">First</a>",
+        "<a href=\"?sort=size&amp;page=29\">Previous</a>",
+        "<span aria-current=\"page\">30 of 61</span>",
+        "<a href=\"?sort=size&amp;page=61\">Last</a>",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    let found = json(&files, "/?search=999");
+    assert_eq!(
+        (&found["names"], &found["complete"]),
+        (&114.into(), &true.into())
+    );
+}
+
+#[test]
+fn names_that_are_too_many_are_sorted_by_name() {
+    let folder = TempDir::new();
+    // Their names have more than 8 MiB.
+    let name = |index: usize| format!("{index:05}{}", "x".repeat(250));
+    for index in 0..33_000 {
+        File::create(folder.as_ref().join(name(index))).expect("a file can be created");
+    }
+    folder.file("00000 x/in", "");
+    let files = listing(&folder);
+    let first = json(&files, "/?sort=size&order=desc&page=2");
+    assert_eq!(first["complete"], false);
+    assert_eq!(first["names"], 33_001);
+    assert_eq!(
+        (&first["page"], &first["size"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(first["entries"][0]["name"], "00000 x");
+    assert_eq!(first["entries"][999]["name"], name(998));
+    assert_eq!(
+        first["next"],
+        format!("?sort=size&order=desc&after={}", name(998))
+    );
+    let second = json(&files, &format!("/?after={}", name(32_998)));
+    assert_eq!(
+        (&second["complete"], &second["next"]),
+        (&false.into(), &Value::Null)
+    );
+    assert_eq!(names_of(&[second]), [name(32_999)]);
     let page = text(&expect_status(&files, "/?after=00000", 200));
-    assert!(page.contains("This folder has 10003 names."), "{page}");
-    assert!(page.contains("<a href=\"?after=09999\">Next page</a>"));
+    assert!(page.contains("33001 names. These are too many"), "{page}");
+    assert!(page.contains("<a href=\"./\">First</a>"));
+    assert!(page.contains(&format!("<a href=\"?after={}\">Next</a>", name(998))));
     assert!(!page.contains("sort=size"));
+    // Few enough names are sorted as a whole.
+    let found = json(&files, "/?search=0000&sort=size");
+    assert_eq!((&found["names"], &found["pages"]), (&14.into(), &1.into()));
+}
+
+#[test]
+fn pages_of_a_small_folder_show_each_name_once() {
+    let folder = TempDir::new();
+    for index in 0..2500 {
+        folder.file(&format!("{index}"), "x".repeat(index % 3));
+    }
+    let files = listing(&folder);
+    for query in ["", "?sort=size&order=desc", "?sort=modified", "?after="] {
+        let pages = all_pages(&files, query);
+        assert_eq!(pages.len(), 3, "{query}");
+        let mut names = names_of(&pages);
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 2500, "{query}");
+    }
     assert_eq!(names(&files, "/?after=zzz"), Vec::<String>::new());
 }
 
 #[test]
 fn hidden_names_do_not_count_towards_a_page() {
     let folder = TempDir::new();
-    for index in 0..10_001 {
+    for index in 0..1001 {
         folder.file(&format!(".{index}"), "");
     }
     folder.file("a", "");
     let json = json(&listing(&folder), "/");
-    assert_eq!(json["complete"], true);
+    assert_eq!(
+        (&json["complete"], &json["names"]),
+        (&true.into(), &1.into())
+    );
     assert_eq!(json["entries"].as_array().map(Vec::len), Some(1));
 }

@@ -5,7 +5,7 @@
 use http::HeaderValue;
 
 /// The style of all pages, light and dark. It loads no font, image or script.
-const STYLE: &str = "\
+pub(crate) const STYLE: &str = "\
 :root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--line:#e2e5ea;--text:#1d2430;\
 --quiet:#5c6675;--mark:#b3261e}\
 @media(prefers-color-scheme:dark){:root{--page:#12151a;--card:#1b2027;--line:#2c333d;\
@@ -52,6 +52,22 @@ pub(crate) struct HtmlPage(String);
 impl HtmlPage {
     /// Starts a page with this title.
     pub(crate) fn new(title: &str) -> Self {
+        let mut page = Self::head(title);
+        page.markup("</style>\n<main>\n");
+        page
+    }
+
+    /// Starts a page with this title, and with a style beside that of all pages.
+    #[cfg(feature = "files")]
+    pub(crate) fn styled(title: &str, style: &'static str) -> Self {
+        let mut page = Self::head(title);
+        page.markup("</style>\n<style>");
+        page.markup(style);
+        page.markup("</style>\n<main>\n");
+        page
+    }
+
+    fn head(title: &str) -> Self {
         let mut page = Self(String::with_capacity(STYLE.len() + 1024));
         // A browser that receives an icon does not request one.
         page.markup(
@@ -62,7 +78,6 @@ impl HtmlPage {
         page.text(title);
         page.markup("</title>\n<style>");
         page.markup(STYLE);
-        page.markup("</style>\n<main>\n");
         page
     }
 
@@ -83,6 +98,12 @@ impl HtmlPage {
                 _ => self.0.push(character),
             }
         }
+    }
+
+    /// Adds what this renderer of the crate writes. It must escape all text.
+    #[cfg(feature = "readme")]
+    pub(crate) fn rendered(&mut self, render: impl FnOnce(&mut String)) {
+        render(&mut self.0);
     }
 
     /// Ends the page.

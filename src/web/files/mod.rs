@@ -11,6 +11,7 @@ mod media_type;
 mod multipart;
 mod path;
 mod ranges;
+mod resolve;
 mod serve;
 
 use std::io;
@@ -18,10 +19,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use http::HeaderValue;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 use self::digests::Digests;
 use self::media_type::MediaTypes;
 use self::path::{Dotfiles, may_be_served};
+use self::resolve::{PathStyle, index_names};
 pub use self::validators::EntityTags;
 pub use crate::fs::folder::Symlinks;
 use crate::fs::folder::{Folder, OpenError, Opened};
@@ -30,6 +33,16 @@ use crate::fs::root::Root;
 /// The default `Cache-Control`: caches keep a file and revalidate it each time, which costs a 304
 /// response.
 const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// The file that is served for a folder by default.
+const INDEX: &[u8] = b"index.html";
+
+/// The characters of a name that are percent-encoded in a link.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Serves the files of a folder in response to `GET` and `HEAD`.
 ///
@@ -61,8 +74,9 @@ const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
 /// most 4 MiB of a folder. It is not kept within two seconds of a change, and is read again after a
 /// second, so only a change through a memory mapping can be served late, and by no more than that.
 ///
-/// For a path that ends with a slash, the `index.html` of that folder is served. The path of a
-/// folder without the slash is redirected to the path with it.
+/// For a path that ends with a slash, the `index.html` of that folder is served, or the first of the
+/// names that are [set](Self::index). The path of a folder without the slash is redirected to the
+/// path with it.
 ///
 /// # Replacing the folder
 ///
@@ -110,6 +124,8 @@ pub struct ServeDir {
     root: Root,
     under: String,
     dotfiles: Dotfiles,
+    index: Vec<Vec<u8>>,
+    path_style: PathStyle,
     copies: Copies,
     listing: Listings,
     fallback: Option<Vec<u8>>,
@@ -145,6 +161,8 @@ impl ServeDir {
             root: Root::new(root.as_ref())?,
             under: String::new(),
             dotfiles: Dotfiles::Hidden,
+            index: vec![INDEX.to_vec()],
+            path_style: PathStyle::Exact,
             copies: Copies::Ignored,
             listing: Listings::Disabled,
             fallback: None,
@@ -211,15 +229,66 @@ impl ServeDir {
         self
     }
 
-    /// Sets whether a folder without an `index.html` is listed. Default: false.
+    /// Sets the files that are served for a folder, in this order. Default: `index.html`. Without
+    /// names, folders have no index. Each name that is tried costs one lookup.
     ///
-    /// A listing shows only files and folders that would be served. It is an HTML page that sorts
-    /// by name, size or time (`?sort=size&order=desc`), or JSON for clients that prefer
-    /// `application/json` (`Accept`).
+    /// ```no_run
+    /// use httpool::ServeDir;
     ///
-    /// A folder with more than 10,000 names is listed in pages of 10,000, sorted by name only. In
-    /// JSON, `complete` is then false, `names` is the number of names, and `next` is the link to
-    /// the next page (`?after=NAME`).
+    /// let files = ServeDir::new("public")?.index(["index.html", "index.htm"])?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If a name is not a single file name, for example because it has a slash.
+    pub fn index<N: AsRef<Path>>(mut self, names: impl IntoIterator<Item = N>) -> io::Result<Self> {
+        self.index = index_names(names)?;
+        Ok(self)
+    }
+
+    /// Sets whether pages are served at paths without `.html`. Default: false.
+    ///
+    /// `/about` is then the file `about.html`, and `/about.html` is redirected there (308, with the
+    /// query), as is `/docs/index.html` to `/docs/`. If there is a folder `about`, too, `/about/` is
+    /// its index or listing; without either, it is redirected to `/about`. A file `about` without
+    /// an extension is served at `/about`, and `about.html` then at its own path.
+    ///
+    /// ```no_run
+    /// use httpool::ServeDir;
+    ///
+    /// let files = ServeDir::new("public")?.pretty_urls(true);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn pretty_urls(mut self, enabled: bool) -> Self {
+        self.path_style = match enabled {
+            true => PathStyle::Pretty,
+            false => PathStyle::Exact,
+        };
+        self
+    }
+
+    /// Sets whether a folder without an index is listed. Default: false.
+    ///
+    /// A listing shows only files and folders that would be served. It is an HTML page without
+    /// scripts, or JSON with the same members for clients that prefer `application/json`
+    /// (`Accept`). It has a link to each folder above, the number of files and folders, and the
+    /// total size of the files. A `README.md`, `README` or `README.txt` of up to 256 KiB is shown
+    /// below the names; Markdown is rendered with the feature `readme`.
+    ///
+    /// The query chooses what is shown:
+    ///
+    /// * `sort=size` or `sort=modified` sorts by size or time, and `order=desc` in reverse.
+    /// * `search=TEXT` shows the names that contain the text, without regard to case.
+    /// * `page=N` shows the next 1,000 names. All pages together are sorted.
+    /// * `sizes` adds the sizes of folders, without links and files that are not served. Counting
+    ///   ends after 100,000 names or a second; the page then says "more than".
+    ///
+    /// A folder with more than 100,000 names, or with names of more than 8 MiB together, is sorted
+    /// by name only, and has no numbers of pages: its pages have a link to the next one
+    /// (`?after=NAME`). Listing reads the metadata of all names that it sorts, which takes two
+    /// system calls for each.
     #[must_use]
     pub fn listing(mut self, enabled: bool) -> Self {
         self.listing = if enabled {

@@ -82,14 +82,17 @@ fn check(name: &[u8], is_first: bool, dotfiles: Dotfiles) -> Result<(), PathErro
     if name.contains(&0) {
         return Err(PathError::Malformed);
     }
-    // A backslash is an ordinary byte: the system does not treat it as a separator, and requests
-    // contain it only as `%5C`.
-    let is_name = !matches!(name, b"" | b"." | b"..") && !name.contains(&b'/');
-    if is_name && is_visible(name, is_first, dotfiles) {
+    if is_file_name(name) && is_visible(name, is_first, dotfiles) {
         Ok(())
     } else {
         Err(PathError::Missing)
     }
+}
+
+/// Whether a file can have this name. A backslash is an ordinary byte: the system does not treat it
+/// as a separator, and requests contain it only as `%5C`.
+pub(crate) fn is_file_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..") && !name.iter().any(|byte| matches!(byte, b'/' | 0))
 }
 
 /// Whether a name is served and listed. `is_first` is true for names in the root.

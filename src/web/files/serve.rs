@@ -1,6 +1,5 @@
 //! Chooses the file for a request.
 
-use std::borrow::Cow;
 use std::io;
 
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
@@ -10,11 +9,12 @@ use log::{debug, error};
 use super::conditions;
 use super::conditions::Precondition;
 use super::listing;
-use super::listing::{Listing, Query};
+use super::listing::Listed;
 use super::media_type::ContentType;
-use super::path::{Kind, Name, PathError};
+use super::path::{Name, PathError};
+use super::resolve::Target;
 use super::respond::{Form, Representation};
-use super::{Copies, Listings, REVALIDATE, join};
+use super::{Copies, Listings, REVALIDATE};
 use crate::fs::folder::{Folder, OpenError, OpenFile, Opened};
 use crate::fs::root::{CurrentFolder, PathState};
 use crate::message::headers::media_type::accepted;
@@ -31,9 +31,6 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=3153600
 
 const VARY_ENCODING: HeaderValue = HeaderValue::from_static("accept-encoding");
 const VARY_BOTH: HeaderValue = HeaderValue::from_static("accept, accept-encoding");
-
-/// The file that is served for a folder.
-const INDEX: &[u8] = b"index.html";
 
 /// `Cache-Control`, and the request headers by which a file is selected.
 type Caching<'a> = (&'a HeaderValue, Option<HeaderValue>);
@@ -67,37 +64,35 @@ impl ServeDir {
                 return problem.to_response(request.headers());
             }
         };
-        let path = match name.kind {
-            Kind::File => Cow::Borrowed(&*name.path),
-            Kind::Folder => Cow::Owned(join(&name.path, INDEX)),
-        };
-        match (current.folder.open_path(&path), name.kind) {
-            (Ok(Opened::File(file)), _) => {
+        let root = &current.folder;
+        match self.target(root, &name) {
+            Target::File(path, file) => {
                 let is_immutable = self.immutable.iter().any(|prefix| path.starts_with(prefix));
                 let control = match is_immutable {
                     true => &IMMUTABLE,
                     false => &self.cache_control,
                 };
-                self.select(
-                    &current.folder,
-                    &path,
-                    &file,
-                    (control, self.vary()),
-                    request,
-                )
-                .respond(request)
+                self.select(root, &path, &file, (control, self.vary()), request)
+                    .respond(request)
             }
-            (Ok(Opened::Folder), Kind::File) => redirect(request.uri()),
-            (Ok(Opened::Folder) | Err(OpenError::NotFound), _) => self
-                .list(&current.folder, &name, request)
+            Target::FolderWithoutSlash => redirect_to_folder(request.uri()),
+            Target::Moved(path) => redirect(StatusCode::PERMANENT_REDIRECT, &path, request.uri()),
+            Target::NoIndex => self
+                .list(root, &name, request)
+                .or_else(|| {
+                    let page = self.page_beside(root, &name.path)?;
+                    let status = StatusCode::PERMANENT_REDIRECT;
+                    Some(redirect(status, &page, request.uri()))
+                })
                 .unwrap_or_else(|| self.respond_missing(&current, request)),
-            (Err(missed), _) => error_response(missed, request),
+            Target::Missed(OpenError::NotFound) => self.respond_missing(&current, request),
+            Target::Missed(missed) => error_response(missed, request),
         }
     }
 
     /// Lists a folder without an index, if listings are enabled.
     fn list(&self, root: &Folder, name: &Name<'_>, request: &Request) -> Option<Response> {
-        if self.listing == Listings::Disabled || name.kind == Kind::File {
+        if self.listing == Listings::Disabled {
             return None;
         }
         let folder = match root.read_dir(&name.path) {
@@ -112,11 +107,13 @@ impl ServeDir {
                 Problem::new(StatusCode::PRECONDITION_FAILED).to_response(headers)
             }
             Precondition::Send => {
-                let query = Query::parse(request.uri().query().unwrap_or_default());
-                match Listing::read(root, folder, &name.path, self.dotfiles, &query) {
-                    Ok(listing) => listing.respond(request, &query),
-                    Err(missed) => error_response(missed, request),
-                }
+                let listed = Listed {
+                    files: self,
+                    root,
+                    path: &name.path,
+                };
+                let response = listing::respond(listed, folder, request);
+                response.unwrap_or_else(|missed| error_response(missed, request))
             }
         })
     }
@@ -233,15 +230,20 @@ fn accepts_html(headers: &HeaderMap) -> bool {
     accepted(headers).any(|(range, weight)| range.is("text/html") && weight > 0)
 }
 
-/// Redirects to the path with a final slash. `Location` is relative, so it is correct behind a
-/// proxy that changes paths. It begins with `./`, so no path can be taken for another host.
-fn redirect(uri: &Uri) -> Response {
+/// Redirects to the path with a final slash.
+fn redirect_to_folder(uri: &Uri) -> Response {
     let name = uri.path().rsplit('/').next().unwrap_or_default();
+    redirect(StatusCode::MOVED_PERMANENTLY, &format!("./{name}/"), uri)
+}
+
+/// Redirects to a path, and keeps the query. The path is relative, so it is correct behind a proxy
+/// that changes paths. It begins with a dot, so it can't be taken for another host.
+fn redirect(status: StatusCode, path: &str, uri: &Uri) -> Response {
     let target = match uri.query() {
-        Some(query) => format!("./{name}/?{query}"),
-        None => format!("./{name}/"),
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
     };
-    let mut response = StatusCode::MOVED_PERMANENTLY.into_response();
+    let mut response = status.into_response();
     let headers = response.headers_mut();
     // A valid request target is a valid header value.
     if let Ok(target) = HeaderValue::try_from(target) {

@@ -249,7 +249,12 @@ fn push_hexadecimal(number: u64, least: usize, text: &mut String) {
 
 /// The modification time in whole seconds. A time in the future becomes now (section 8.8.2.1).
 pub(crate) fn clamped_mtime(file: &Metadata, now: SystemTime) -> SystemTime {
-    let modified = system_time((file.mtime(), file.mtime_nsec())).min(now);
+    clamped((file.mtime(), file.mtime_nsec()), now)
+}
+
+/// A time in whole seconds, which is not in the future.
+pub(crate) fn clamped(time: Time, now: SystemTime) -> SystemTime {
+    let modified = system_time(time).min(now);
     let since = modified.duration_since(SystemTime::UNIX_EPOCH);
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.map_or(0, |since| since.as_secs()))
 }

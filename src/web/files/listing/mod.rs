@@ -1,48 +1,87 @@
 //! Listings of folders.
 
+mod folder_size;
+mod json;
 mod names;
+mod order;
 mod page;
+mod page_links;
+mod query;
+mod readme;
+mod search;
+mod style;
+mod tools;
 
-use std::fs::Metadata;
 use std::time::SystemTime;
 
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, VARY};
-use percent_encoding::percent_decode_str;
-use rustix::fs::Dir;
+use percent_encoding::percent_encode;
+use rustix::fs::{Dir, FileType};
 
-use self::names::{Names, by_name};
-use super::path::{Dotfiles, is_visible};
-use super::validators::clamped_mtime;
-use super::{REVALIDATE, join};
+use self::folder_size::Allowance;
+use self::names::{Bounds, Collected, NameList, Names};
+use self::order::{Column, Entry, EntryKind};
+use self::query::{FolderSizes, Query};
+use self::readme::{Candidate, Readme};
+use super::path::is_visible;
+use super::validators::clamped;
+use super::{ENCODED, REVALIDATE, join};
 use crate::fs::folder::{Folder, OpenError};
 use crate::message::headers::media_type;
-use crate::message::problem::html_page::POLICY;
 use crate::message::{IntoResponse as _, Request, Response};
+use crate::web::ServeDir;
 
-/// Most names in one response. Each costs four system calls. The limit also bounds the memory of a
-/// response, regardless of the number of names in the folder.
-const PAGE_SIZE: usize = 10_000;
+/// The bounds of one response, regardless of the number of names in the folder. They bound its
+/// memory to about 14 MiB, and its system calls to two for each name that is sorted.
+const BOUNDS: Bounds = Bounds {
+    page: 1000,
+    names: 100_000,
+    bytes: 8 * 1024 * 1024,
+};
 
-/// The files and folders in a folder that would be served.
-#[derive(Debug)]
-pub(crate) struct Listing {
-    entries: Vec<Entry>,
-    extent: Extent,
+/// The folder that is listed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listed<'a> {
+    pub(crate) files: &'a ServeDir,
+    pub(crate) root: &'a Folder,
+    /// Its path below the root.
+    pub(crate) path: &'a [u8],
 }
 
-/// How much of a folder a listing shows.
+/// One page of a listing: files and folders that would be served.
+#[derive(Debug)]
+struct Listing<'a> {
+    entries: &'a [Entry<'a>],
+    extent: Extent,
+    readme: Option<Readme>,
+}
+
+/// How much of a folder a listing knows.
 #[derive(Debug)]
 enum Extent {
-    Whole,
-    /// One page of the names. Size and time of the other names are not known, so pages are sorted
-    /// by name only.
-    Page {
+    /// All files and folders, sorted. The page and the number of pages are counted from 1.
+    Whole {
+        totals: Totals,
+        page: u64,
+        pages: u64,
+    },
+    /// The names of one page. Size and time of other names are not known.
+    Part {
         /// The number of names on all pages.
         names: u64,
         /// The last name of this page, if another page follows.
         next: Option<Vec<u8>>,
     },
+}
+
+/// The number of files and folders on all pages.
+#[derive(Debug, Clone, Copy, Default)]
+struct Totals {
+    folders: u64,
+    files: u64,
+    /// The size of all files, without those in folders.
+    bytes: u64,
 }
 
 /// The format of a listing.
@@ -52,105 +91,170 @@ enum Format {
     Json,
 }
 
-/// The parameters of the query.
-#[derive(Debug)]
-pub(crate) struct Query {
-    order: Order,
-    /// The page begins after this name.
-    after: Option<Vec<u8>>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    name: Vec<u8>,
-    /// `None` for a folder.
-    size: Option<u64>,
-    modified: SystemTime,
-}
-
-/// The order of entries. Folders always come first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Order {
-    column: Column,
-    direction: Direction,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    Name,
-    Size,
-    Modified,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Up,
-    Down,
-}
-
-impl Listing {
-    /// Reads the folder, and keeps the entries that would be served.
-    pub(crate) fn read(
-        root: &Folder,
-        folder: Dir,
-        path: &[u8],
-        dotfiles: Dotfiles,
-        query: &Query,
-    ) -> Result<Self, OpenError> {
-        let mut names = Names::new(PAGE_SIZE, query.after.as_deref());
-        for entry in folder {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            if !matches!(name, b"." | b"..") && is_visible(name, path.is_empty(), dotfiles) {
-                names.add(name);
-            }
-        }
-        let count = names.count();
-        let (names, has_more) = names.finish();
-        let extent = match (&query.after, has_more) {
-            (None, false) => Extent::Whole,
-            _ => Extent::Page {
+/// Lists this folder.
+pub(crate) fn respond(
+    listed: Listed<'_>,
+    mut folder: Dir,
+    request: &Request,
+) -> Result<Response, OpenError> {
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let (collected, candidate) = collect(&listed, &mut folder, &query)?;
+    let (names, part) = match collected {
+        Collected::All(names) => (names, None),
+        Collected::Page {
+            names,
+            count,
+            has_more,
+        } => (names, Some((count, has_more))),
+    };
+    let mut entries = entries(&listed, &folder, &names)?;
+    drop(folder);
+    let (extent, shown) = match part {
+        None => whole(&listed, &query, &mut entries),
+        Some((count, has_more)) => {
+            let next = names.iter().last().filter(|_| has_more);
+            let extent = Extent::Part {
                 names: count,
-                next: names.last().filter(|_| has_more).cloned(),
-            },
+                next: next.map(<[u8]>::to_vec),
+            };
+            (extent, &mut entries[..])
+        }
+    };
+    if query.sizes == FolderSizes::Counted && !extent.sorts_by_size(&query) {
+        count_folders(&listed, shown);
+    }
+    let is_first = query.after.is_none() && !matches!(extent, Extent::Whole { page: 2.., .. });
+    let readme = match query.search {
+        None if is_first => candidate.read(listed.root, listed.path)?,
+        _ => None,
+    };
+    let listing = Listing {
+        entries: shown,
+        extent,
+        readme,
+    };
+    Ok(listing.respond(&listed, &query, request))
+}
+
+/// Reads the names that would be listed if they are files or folders.
+fn collect(
+    listed: &Listed<'_>,
+    folder: &mut Dir,
+    query: &Query,
+) -> Result<(Collected, Candidate), OpenError> {
+    let mut names = Names::new(BOUNDS, query.after.as_deref());
+    let mut candidate = Candidate::default();
+    while let Some(entry) = folder.read() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        let is_in_root = listed.path.is_empty();
+        if matches!(name, b"." | b"..") || !is_visible(name, is_in_root, listed.files.dotfiles) {
+            continue;
+        }
+        candidate.consider(name);
+        if query
+            .search
+            .as_ref()
+            .is_none_or(|search| search.matches(name))
+        {
+            names.add(name);
+        }
+    }
+    Ok((names.finish(), candidate))
+}
+
+/// Keeps the names that would be served, so the listing shows what a request would get.
+fn entries<'n>(
+    listed: &Listed<'_>,
+    folder: &Dir,
+    names: &'n NameList,
+) -> Result<Vec<Entry<'n>>, OpenError> {
+    let now = SystemTime::now();
+    let folder = folder.fd()?;
+    let mut entries = Vec::with_capacity(names.len());
+    for name in names.iter() {
+        let path = || join(listed.path, name);
+        let status = match listed.root.entry(folder, name, path) {
+            Ok(status) => status,
+            Err(OpenError::NotFound | OpenError::Forbidden) => continue,
+            Err(missed) => return Err(missed),
         };
-        let now = SystemTime::now();
-        let mut entries = Vec::with_capacity(names.len());
-        for name in names {
-            // Resolve the name as for a request, so the listing shows what a request would get.
-            match root.metadata(&join(path, &name)) {
-                Ok(metadata) => entries.extend(Entry::new(name, &metadata, now)),
-                Err(OpenError::NotFound | OpenError::Forbidden) => {}
-                Err(missed) => return Err(missed),
+        let kind = match status.file_type {
+            FileType::RegularFile => EntryKind::File(status.size),
+            FileType::Directory => EntryKind::Folder(None),
+            _ => continue,
+        };
+        entries.push(Entry {
+            name,
+            kind,
+            modified: clamped(status.modified, now),
+        });
+    }
+    Ok(entries)
+}
+
+/// Selects the page of all entries.
+fn whole<'s, 'n>(
+    listed: &Listed<'_>,
+    query: &Query,
+    entries: &'s mut [Entry<'n>],
+) -> (Extent, &'s mut [Entry<'n>]) {
+    let mut totals = Totals::default();
+    for entry in &*entries {
+        match entry.kind {
+            EntryKind::Folder(_) => totals.folders += 1,
+            EntryKind::File(size) => {
+                totals.files += 1;
+                totals.bytes = totals.bytes.saturating_add(size);
             }
         }
-        if let Extent::Whole = extent {
-            query.order.sort(&mut entries);
-        }
-        Ok(Self { entries, extent })
     }
+    let pages = entries.len().div_ceil(BOUNDS.page).max(1);
+    let page = usize::try_from(query.page).unwrap_or(pages).clamp(1, pages);
+    let extent = Extent::Whole {
+        totals,
+        page: page as u64,
+        pages: pages as u64,
+    };
+    if query.sizes == FolderSizes::Counted && extent.sorts_by_size(query) {
+        count_folders(listed, entries);
+    }
+    let start = (page - 1) * BOUNDS.page;
+    let end = entries.len().min(start + BOUNDS.page);
+    (extent, query.order.select(entries, start..end))
+}
 
+/// Counts the sizes of the folders among these entries.
+fn count_folders(listed: &Listed<'_>, entries: &mut [Entry<'_>]) {
+    let mut left = entries.iter().filter(|entry| entry.is_folder()).count() as u64;
+    let mut allowance = Allowance::new();
+    for entry in entries.iter_mut().filter(|entry| entry.is_folder()) {
+        let path = join(listed.path, entry.name);
+        let size = allowance.count(listed.root, path, listed.files.dotfiles, left);
+        entry.kind = EntryKind::Folder(Some(size));
+        left -= 1;
+    }
+}
+
+impl Extent {
+    /// Whether the sizes of all folders are needed for the order of one page.
+    fn sorts_by_size(&self, query: &Query) -> bool {
+        matches!(self, Self::Whole { .. }) && query.order.column == Column::Size
+    }
+}
+
+impl Listing<'_> {
     /// The response in the format that the client prefers.
-    pub(crate) fn respond(self, request: &Request, query: &Query) -> Response {
-        let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
+    fn respond(&self, listed: &Listed<'_>, query: &Query, request: &Request) -> Response {
+        let path = request.uri().path();
         let mut response = match Format::preferred(request.headers()) {
-            Format::Json => page::json(&self, &path).into_response(),
-            Format::Html => page::html(&self, &path, query.order).into_response(),
+            Format::Json => json::json(self, listed, query, path).into_response(),
+            Format::Html => page::html(self, listed, query, path).into_response(),
         };
         let headers = response.headers_mut();
-        headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+        headers.insert(CONTENT_SECURITY_POLICY, style::POLICY.clone());
         set_caching(headers);
         response
-    }
-}
-
-impl Entry {
-    fn new(name: Vec<u8>, metadata: &Metadata, now: SystemTime) -> Option<Self> {
-        (metadata.is_file() || metadata.is_dir()).then(|| Self {
-            name,
-            size: metadata.is_file().then_some(metadata.len()),
-            modified: clamped_mtime(metadata, now),
-        })
     }
 }
 
@@ -178,44 +282,8 @@ fn set_caching(headers: &mut HeaderMap) {
     headers.insert(VARY, HeaderValue::from_static("accept"));
 }
 
-impl Query {
-    /// Parses a query, for example `sort=size&order=desc`. Other parameters and values are ignored.
-    pub(crate) fn parse(query: &str) -> Self {
-        let mut order = Order {
-            column: Column::Name,
-            direction: Direction::Up,
-        };
-        let mut after = None;
-        for part in query.split('&') {
-            match part {
-                "sort=name" => order.column = Column::Name,
-                "sort=size" => order.column = Column::Size,
-                "sort=modified" => order.column = Column::Modified,
-                "order=asc" => order.direction = Direction::Up,
-                "order=desc" => order.direction = Direction::Down,
-                _ => {
-                    let name = part.strip_prefix("after=");
-                    after = name
-                        .map(|name| percent_decode_str(name).collect())
-                        .or(after);
-                }
-            }
-        }
-        Self { order, after }
-    }
-}
-
-impl Order {
-    fn sort(self, entries: &mut [Entry]) {
-        entries.sort_by(|one, other| by_name(&one.name, &other.name));
-        match self.column {
-            Column::Name => {}
-            Column::Size => entries.sort_by_key(|entry| entry.size),
-            Column::Modified => entries.sort_by_key(|entry| entry.modified),
-        }
-        if self.direction == Direction::Down {
-            entries.reverse();
-        }
-        entries.sort_by_key(|entry| entry.size.is_some());
-    }
+/// A link relative to the folder. It begins with `./`, so no name can be taken for another URL.
+fn href(entry: &Entry<'_>) -> String {
+    let slash = if entry.is_folder() { "/" } else { "" };
+    format!("./{}{slash}", percent_encode(entry.name, ENCODED))
 }
