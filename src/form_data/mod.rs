@@ -16,7 +16,7 @@
 //! |---|---|---|
 //! | text before the first boundary, or behind the last one | ignored | RFC 2046: mail programs write a note there |
 //! | spaces and tabs behind a boundary | ignored | RFC 2046: gateways add them |
-//! | anything else behind a boundary on its line | 400 | one reader takes the line for a boundary, another for content |
+//! | anything else behind a boundary on its line | 400; the part before it is not complete | one reader takes the line for a boundary, another for content |
 //! | no line break behind the last boundary | accepted | the grammar allows it, and clients send it |
 //! | only the last boundary | no parts | browsers send it for a form without fields |
 //! | no last boundary | 400 | the body may have been cut |

@@ -48,7 +48,7 @@ pub enum Event {
     Part(Box<PartHead>),
     /// All bytes that were read with this event are content of the part.
     Content,
-    /// The part is complete.
+    /// The part is complete, and the line of the boundary behind it is valid.
     PartEnd,
     /// The body is complete.
     End,
@@ -59,9 +59,11 @@ enum State {
     /// Before the first boundary.
     Preamble(Line),
     /// Directly behind a boundary.
-    Boundary,
+    Boundary(Before),
     /// Behind a boundary, in what may follow it on its line.
-    Padding(After),
+    Padding(Before, After),
+    /// Behind the line of a boundary that a part follows.
+    NextPart,
     Head,
     Content(Line),
     Epilogue,
@@ -73,6 +75,13 @@ enum Line {
     /// The bytes before are a line break, so the boundary needs none.
     Start,
     Within,
+}
+
+/// The text before the line of a boundary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Preamble,
+    Part,
 }
 
 /// The text behind the line of a boundary.
@@ -144,8 +153,9 @@ impl Scanner {
     fn step(&mut self, unread: &[u8], is_last: bool) -> Result<(usize, Option<Event>), ScanError> {
         match self.state {
             State::Preamble(line) => self.preamble(line, unread, is_last),
-            State::Boundary => self.boundary(unread, is_last),
-            State::Padding(after) => self.padding(after, unread, is_last),
+            State::Boundary(before) => self.boundary(before, unread, is_last),
+            State::Padding(before, after) => self.padding(before, after, unread, is_last),
+            State::NextPart => self.begin_part(),
             State::Head => self.head(unread, is_last),
             State::Content(line) => self.content(line, unread, is_last),
             State::Epilogue if is_last => Ok((unread.len(), Some(Event::End))),
@@ -161,7 +171,7 @@ impl Scanner {
     ) -> Result<(usize, Option<Event>), ScanError> {
         match self.find(line, unread) {
             Found::Boundary { before, length } => {
-                self.state = State::Boundary;
+                self.state = State::Boundary(Before::Preamble);
                 Ok((before + length, None))
             }
             Found::Text(0) if is_last => {
@@ -177,24 +187,28 @@ impl Scanner {
 
     fn boundary(
         &mut self,
+        before: Before,
         unread: &[u8],
         is_last: bool,
     ) -> Result<(usize, Option<Event>), ScanError> {
         match unread {
             [b'-', b'-', ..] => {
-                self.state = State::Padding(After::Epilogue);
+                self.state = State::Padding(before, After::Epilogue);
                 Ok((2, None))
             }
             [] | [b'-'] => self.incomplete(is_last),
             _ => {
-                self.state = State::Padding(After::Part);
+                self.state = State::Padding(before, After::Part);
                 Ok((0, None))
             }
         }
     }
 
+    /// Reads the rest of a boundary's line. Only behind it, the part before the boundary is complete: a
+    /// malformed line may be meant as content.
     fn padding(
         &mut self,
+        before: Before,
         after: After,
         unread: &[u8],
         is_last: bool,
@@ -204,32 +218,27 @@ impl Scanner {
         if count > 0 {
             return Ok((count, None));
         }
-        match (unread, after) {
-            ([b'\r', b'\n', ..], After::Part) => {
-                self.begin_part()?;
-                Ok((2, None))
-            }
-            ([b'\r', b'\n', ..], After::Epilogue) => {
-                self.state = State::Epilogue;
-                Ok((2, None))
-            }
-            ([], After::Epilogue) if is_last => {
-                self.state = State::Epilogue;
-                Ok((0, None))
-            }
-            ([] | [b'\r'], _) => self.incomplete(is_last),
-            _ => Err(self.malformed("a boundary is not alone on its line")),
-        }
+        let line_end = match (unread, after) {
+            ([b'\r', b'\n', ..], _) => 2,
+            ([], After::Epilogue) if is_last => 0,
+            ([] | [b'\r'], _) => return self.incomplete(is_last),
+            _ => return Err(self.malformed("a boundary is not alone on its line")),
+        };
+        self.state = match after {
+            After::Part => State::NextPart,
+            After::Epilogue => State::Epilogue,
+        };
+        Ok((line_end, (before == Before::Part).then_some(Event::PartEnd)))
     }
 
-    fn begin_part(&mut self) -> Result<(), ScanError> {
+    fn begin_part(&mut self) -> Result<(usize, Option<Event>), ScanError> {
         if self.parts == self.limits.parts {
             return Err(self.too_large(Limit::Parts));
         }
         self.parts += 1;
         self.part_left = self.limits.part;
         self.state = State::Head;
-        Ok(())
+        Ok((0, None))
     }
 
     fn head(&mut self, unread: &[u8], is_last: bool) -> Result<(usize, Option<Event>), ScanError> {
@@ -258,8 +267,8 @@ impl Scanner {
     ) -> Result<(usize, Option<Event>), ScanError> {
         let count = match self.find(line, unread) {
             Found::Boundary { before: 0, length } => {
-                self.state = State::Boundary;
-                return Ok((length, Some(Event::PartEnd)));
+                self.state = State::Boundary(Before::Part);
+                return Ok((length, None));
             }
             Found::Text(0) => return self.incomplete(is_last),
             Found::Boundary { before, .. } | Found::Text(before) => before,

@@ -42,19 +42,12 @@ pub fn read(body: &[u8]) -> Form {
 
 fn read_parts(body: &[u8], form: &mut Form) -> Result<(), End> {
     let mut rest = &body[find(body, DELIMITER).ok_or(End::Malformed)? + DELIMITER.len()..];
-    loop {
-        if let Some(epilogue) = rest.strip_prefix(b"--") {
-            let epilogue = trim_start(epilogue);
-            return match epilogue.is_empty() || epilogue.starts_with(b"\r\n") {
-                true => Ok(()),
-                false => Err(End::Malformed),
-            };
-        }
+    if !is_line_valid(rest) {
+        return Err(End::Malformed);
+    }
+    while !rest.starts_with(b"--") {
         // From here on, the line break before the headers or the content is a part of the text.
         let text = trim_start(rest);
-        if !text.starts_with(b"\r\n") {
-            return Err(End::Malformed);
-        }
         let empty_line = find(text, b"\r\n\r\n").ok_or(End::Malformed)?;
         let (name, file_name) = head(&text[..empty_line])?;
         let text = &text[empty_line + 2..];
@@ -63,8 +56,22 @@ fn read_parts(body: &[u8], form: &mut Form) -> Result<(), End> {
             return Err(End::Malformed);
         };
         let content = text[..end].get(2..).unwrap_or_default();
-        form.parts.push((name, file_name, content.to_vec()));
+        let part = (name, file_name, content.to_vec());
         rest = &text[end + DELIMITER.len()..];
+        if !is_line_valid(rest) {
+            form.cut = Some(part);
+            return Err(End::Malformed);
+        }
+        form.parts.push(part);
+    }
+    Ok(())
+}
+
+/// Whether this is the valid rest of a boundary's line.
+fn is_line_valid(rest: &[u8]) -> bool {
+    match rest.strip_prefix(b"--").map(trim_start) {
+        Some(epilogue) => epilogue.is_empty() || epilogue.starts_with(b"\r\n"),
+        None => trim_start(rest).starts_with(b"\r\n"),
     }
 }
 

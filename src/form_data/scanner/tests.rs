@@ -117,12 +117,9 @@ fn nested_boundaries_are_content_unless_they_begin_alike() {
         "a=--c\\r\\n\\r\\nx\\r\\n--c--;.",
     );
     let alone = "part 1: a boundary is not alone on its line";
-    check(format!("--b\r\n{A}x\r\n--bb\r\n"), &format!("a=x;{alone}"));
-    check(
-        format!("--b\r\n{A}x\r\n--b--b\r\n"),
-        &format!("a=x;{alone}"),
-    );
-    check(format!("--b\r\n{A}x\r\n--b-\r\n"), &format!("a=x;{alone}"));
+    check(format!("--b\r\n{A}x\r\n--bb\r\n"), &format!("a=x{alone}"));
+    check(format!("--b\r\n{A}x\r\n--b--b\r\n"), &format!("a=x{alone}"));
+    check(format!("--b\r\n{A}x\r\n--b-\r\n"), &format!("a=x{alone}"));
 }
 
 #[test]
@@ -141,8 +138,9 @@ fn missing_ends_are_errors() {
     part(A, &format!("a=part 1: {cut}"));
     part(&format!("{A}x"), &format!("a=xpart 1: {cut}"));
     part(&format!("{A}x\r\n--"), &format!("a=xpart 1: {cut}"));
-    part(&format!("{A}x\r\n--b"), &format!("a=x;part 1: {cut}"));
-    part(&format!("{A}x\r\n--b--\r"), &format!("a=x;part 1: {cut}"));
+    part(&format!("{A}x\r\n--b"), &format!("a=xpart 1: {cut}"));
+    part(&format!("{A}x\r\n--b--\r"), &format!("a=xpart 1: {cut}"));
+    part(&format!("{A}x\r\n--b\r\n"), &format!("a=x;part 2: {cut}"));
 }
 
 #[test]
@@ -210,7 +208,7 @@ fn limits_end_the_scan_where_they_are_exceeded() {
             ..LIMITS
         },
         &body,
-        "a=1;Total",
+        "a=1Total",
     );
     check_with(
         Limits {
@@ -231,7 +229,7 @@ fn limits_end_the_scan_where_they_are_exceeded() {
     check_with(
         Limits { total, ..LIMITS },
         body.clone() + "\r\nx",
-        "a=1;Total",
+        "a=1Total",
     );
 }
 

@@ -233,6 +233,26 @@ fn responses_name_the_limit() {
 }
 
 #[test]
+fn part_before_a_malformed_boundary_is_not_saved() {
+    let folder = folder();
+    let save = {
+        let path = folder.path().join("saved");
+        move |mut form: Multipart| -> Result<(), MultipartError> {
+            let mut part = form.next_part()?.expect("there is a part");
+            part.save_to(&path).map(drop)
+        }
+    };
+    let router = Router::new().post("/", save);
+    for line in ["--bb", "--b--b", "--b\n", "--b-"] {
+        let body = file("f", "a.txt", "1") + line + "\r\n";
+        assert_eq!(send(&router, body).0, 400, "{line:?}");
+        assert!(entries(folder.path()).is_empty(), "{line:?}");
+    }
+    assert_eq!(post(&router, &[file("f", "a.txt", "1")]).0, 200);
+    assert_eq!(entries(folder.path()), ["saved"]);
+}
+
+#[test]
 fn texts_are_utf_8() {
     let latin = |charset: &str, content: &[u8]| {
         let head = format!(
