@@ -7,7 +7,7 @@ use httpool::extract::Path;
 use httpool::sessions::{
     MemoryStore, Session, SessionError, SessionId, SessionStore, Sessions, StoreError,
 };
-use httpool::{Later, Router};
+use httpool::{IntoResponse, Later, Router};
 
 use crate::support::{TestServer, Transport, Visitor};
 
@@ -254,6 +254,50 @@ fn shared_caches_do_not_keep_responses_of_sessions() {
         let expected = [Some("max-age=60".into()), Some("cookie".into())];
         assert_eq!(headers(&mut visitor, "/public"), expected);
         assert_eq!(headers(&mut visitor, "/unused"), [None, None]);
+    }
+}
+
+#[test]
+fn response_that_sets_the_cookie_is_private() {
+    fn count_with(
+        session: Session,
+        directives: &'static str,
+    ) -> Result<impl IntoResponse, SessionError> {
+        Ok(([("cache-control", directives)], count(session)?))
+    }
+    for (directives, expected) in [
+        ("public, max-age=60", "private, max-age=60"),
+        ("Public", "private"),
+        ("max-age=60, s-maxage=600", "private, max-age=60"),
+        (
+            "S-MaxAge=\"600\",,must-revalidate",
+            "private, must-revalidate",
+        ),
+        ("no-store", "private, no-store"),
+        ("private, max-age=1", "private, max-age=1"),
+        ("private=\"x-a, x-b\"", "private, private=\"x-a, x-b\""),
+    ] {
+        let sessions = Sessions::encrypted(Key::generate());
+        let router = router(sessions)
+            .get("/cached", move |session: Session| {
+                count_with(session, directives)
+            })
+            .get(
+                "/logout",
+                move |session: Session| -> Result<_, SessionError> {
+                    session.destroy()?;
+                    Ok(([("cache-control", directives)], "destroyed"))
+                },
+            );
+        let server = TestServer::spawn(|builder| builder, router);
+        for mut visitor in Visitor::of_both_protocols(&server) {
+            for target in ["/cached", "/logout"] {
+                let response = visitor.get(target);
+                assert!(response.header("set-cookie").is_some());
+                assert_eq!(response.header("cache-control"), Some(expected), "{target}");
+                assert_eq!(response.header("vary"), Some("cookie"));
+            }
+        }
     }
 }
 

@@ -70,7 +70,8 @@ const LIFETIME: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// [`Later`], when the response has arrived. Changes while a body is streamed are not saved.
 ///
 /// A response to a request that used its session is not for others: it gets `Vary: cookie`, and
-/// `Cache-Control: private` unless the handler has set this header.
+/// `Cache-Control: private` unless the handler has set this header. Beside a `Set-Cookie`,
+/// `Cache-Control` gets `private` in any case, and `public` and `s-maxage` are removed from it.
 ///
 /// If two requests of one session change it at the same time, the one that ends last wins. A session
 /// that one of them has destroyed stays destroyed.

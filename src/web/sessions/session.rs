@@ -1,15 +1,17 @@
 //! One visitor's session during a request.
 
 use std::fmt;
+use std::iter;
 use std::sync::{Arc, Mutex};
 
-use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, SET_COOKIE};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::payload::now;
 use super::state::{Change, CookieChange, State};
 use super::{SessionError, Settings};
+use crate::message::headers::list::items;
 use crate::message::headers::vary::vary;
 use crate::message::{IntoResponse, Request, Response};
 use crate::sync::ignore_poison;
@@ -212,11 +214,32 @@ impl Session {
 }
 
 /// A cache between the server and its clients would send the page of one visitor, or their cookie, to
-/// others.
+/// others. A handler may know better about a page, but not beside a cookie (RFC 9111 section 7.3).
 fn keep_out_of_shared_caches(headers: &mut HeaderMap) {
     vary(headers, "cookie");
     let private = HeaderValue::from_static("private");
-    headers.entry(CACHE_CONTROL).or_insert(private);
+    match headers.contains_key(SET_COOKIE) {
+        true => make_private(headers),
+        false => drop(headers.entry(CACHE_CONTROL).or_insert(private)),
+    }
+}
+
+/// Adds `private` to `Cache-Control`, instead of what lets shared caches keep the response.
+fn make_private(headers: &mut HeaderMap) {
+    let lines = headers.get_all(CACHE_CONTROL).iter();
+    let given = lines.flat_map(|line| items(line.as_bytes()));
+    let kept = given.filter(|item| {
+        let name = item.split(|byte| *byte == b'=').next().unwrap_or(item);
+        let is_for_shared_caches =
+            name.eq_ignore_ascii_case(b"public") || name.eq_ignore_ascii_case(b"s-maxage");
+        !item.is_empty() && !is_for_shared_caches && !item.eq_ignore_ascii_case(b"private")
+    });
+    let directives: Vec<&[u8]> = iter::once(&b"private"[..]).chain(kept).collect();
+    let value = HeaderValue::from_bytes(&directives.join(&b", "[..]));
+    headers.insert(
+        CACHE_CONTROL,
+        value.expect("parts of valid values are valid"),
+    );
 }
 
 fn value_error(name: &str, source: serde_json::Error) -> SessionError {
