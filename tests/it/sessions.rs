@@ -112,6 +112,35 @@ fn unknown_ids_are_not_adopted() {
 }
 
 #[test]
+fn session_is_found_behind_other_cookies_of_its_name() {
+    let unknown = ["A", "E"].map(|digit| digit.repeat(43));
+    for sessions in each_kind() {
+        let server = serve(sessions);
+        for mut visitor in Visitor::of_both_protocols(&server) {
+            visitor.get("/count");
+            let others = format!("session={}; session=x; session={}", unknown[0], unknown[1]);
+            let response = visitor.request("GET", "/count", &[("cookie", &others)]);
+            assert_eq!(response.text(), "2");
+        }
+    }
+}
+
+#[test]
+fn store_is_asked_for_three_ids_of_a_request() {
+    let store = Arc::new(Watched::default());
+    let server = serve(Sessions::new(Arc::clone(&store)));
+    let unknown = ["A", "E", "I", "M"].map(|digit| format!("session={}", digit.repeat(43)));
+    for mut visitor in Visitor::of_both_protocols(&server) {
+        visitor.get("/count");
+        let calls = store.calls.load(Ordering::Relaxed);
+        let others = unknown.join("; ");
+        let response = visitor.request("GET", "/peek", &[("cookie", &others)]);
+        assert_eq!(response.text(), "None");
+        assert_eq!(store.calls.load(Ordering::Relaxed), calls + 3);
+    }
+}
+
+#[test]
 fn session_cookie_has_safe_attributes() {
     let sessions = Sessions::new(MemoryStore::new())
         .cookie("__Host-id")

@@ -73,6 +73,9 @@ const LIFETIME: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// `Cache-Control: private` unless the handler has set this header. Beside a `Set-Cookie`,
 /// `Cache-Control` gets `private` in any case, and `public` and `s-maxage` are removed from it.
 ///
+/// If a client sends several cookies of the name, for example one of another path, the first valid
+/// session counts. A store is asked for at most three ids of a request.
+///
 /// If two requests of one session change it at the same time, the one that ends last wins. A session
 /// that one of them has destroyed stays destroyed.
 ///

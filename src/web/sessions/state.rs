@@ -5,8 +5,12 @@ use cookie::time::Duration;
 
 use super::payload::{Payload, moment};
 use super::store::ClientId;
-use super::{Backend, SessionError, Settings};
+use super::{Backend, SessionError, SessionStore, Settings};
 use crate::web::cookies::Cookies;
+
+/// Ids of one request that the store is asked for. A browser sends several if pages of other paths or
+/// hosts have set the name, too.
+const MOST_IDS: usize = 3;
 
 /// A session that was loaded.
 pub(super) struct State {
@@ -77,28 +81,17 @@ impl Settings {
     /// The session of the client with these cookies, or a new one.
     pub(super) fn load(&self, cookies: &Cookies, now: u64) -> Result<State, SessionError> {
         let name = self.cookie.name();
+        let in_cookie = |payload| (payload, ClientSession::InCookie);
         let found = match &self.backend {
-            Backend::Store(store) => match cookies.find(name, ClientId::parse) {
-                Some(id) => {
-                    let data = store.load(&id.hashed()).map_err(SessionError::Store)?;
-                    data.map(|data| (data, ClientSession::InStore(id)))
-                }
-                None => None,
-            },
-            Backend::Encrypted(key) => {
-                let data = cookies.get_private(name, key);
-                data.map(|data| (data, ClientSession::InCookie))
-            }
-            Backend::Signed(key) => {
-                let data = cookies.get_signed(name, key);
-                data.map(|data| (data, ClientSession::InCookie))
-            }
+            Backend::Store(store) => self.find_in_store(&**store, cookies, now)?,
+            Backend::Encrypted(key) => cookies
+                .find(name, |value| self.valid(&key.decrypt(name, value)?, now))
+                .map(in_cookie),
+            Backend::Signed(key) => cookies
+                .find(name, |value| self.valid(key.verify(name, value)?, now))
+                .map(in_cookie),
         };
-        let session = found.and_then(|(data, client)| {
-            let payload = Payload::decode(&data)?;
-            (self.ends(&payload) > now).then_some((payload, client))
-        });
-        Ok(match session {
+        Ok(match found {
             Some((payload, client)) => State {
                 payload,
                 client: Some(client),
@@ -106,6 +99,32 @@ impl Settings {
             },
             None => State::new(now),
         })
+    }
+
+    /// The first session of the store whose id the client has sent.
+    fn find_in_store(
+        &self,
+        store: &dyn SessionStore,
+        cookies: &Cookies,
+        now: u64,
+    ) -> Result<Option<(Payload, ClientSession)>, SessionError> {
+        let mut ids_left = MOST_IDS;
+        let found = cookies.find(self.cookie.name(), |value| {
+            let id = ClientId::parse(value)?;
+            ids_left = ids_left.checked_sub(1)?;
+            let loaded = store.load(&id.hashed()).map_err(SessionError::Store);
+            let session = loaded.map(|data| {
+                let payload = self.valid(&data?, now)?;
+                Some((payload, ClientSession::InStore(id)))
+            });
+            session.transpose()
+        });
+        found.transpose()
+    }
+
+    /// The content of a session that has not ended.
+    fn valid(&self, data: &str, now: u64) -> Option<Payload> {
+        Payload::decode(data).filter(|payload| self.ends(payload) > now)
     }
 
     pub(super) fn save(&self, mut state: State, now: u64) -> Result<CookieChange, SessionError> {
