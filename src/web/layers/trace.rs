@@ -1,17 +1,18 @@
 //! Spans of requests for the crate `tracing`.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::Instant;
 
-use http::Version;
 use http::header::USER_AGENT;
 use http::uri::Scheme;
+use http::{Method, Version};
 use tracing::field;
 use tracing::{Span, debug, error, info_span, warn};
 
 use crate::message::request_id::REQUEST_ID;
-use crate::message::{ClientInfo, Later, Request, Response};
+use crate::message::{ClientInfo, Later, MatchedPath, Request, Response};
 use crate::web::{Layer, Next};
 
 /// Opens a span of the crate [`tracing`] for each request, in which the handler and the layers behind
@@ -26,9 +27,10 @@ use crate::web::{Layer, Next};
 /// | `network.protocol.version` | `1.0`, `1.1` or `2` |
 /// | `client.address`, `user_agent.original` | if they are known ([`ClientInfo::client`]) |
 /// | `http.request.header.x-request-id` | the id of the request, if it has one ([`Builder::request_ids`]) |
+/// | `http.route` | the path of the route, if a router behind this layer has found one ([`MatchedPath`]) |
 /// | `http.response.status_code` | when the response has been made |
 /// | `error.type` | the status if it is 5xx; `panic`; `cancelled` if a response that comes later does not come |
-/// | `otel.kind`, `otel.name`, `otel.status_code` | read by `tracing-opentelemetry` |
+/// | `otel.kind`, `otel.name`, `otel.status_code` | read by `tracing-opentelemetry`; the name is the method, and the route once it is known |
 ///
 /// An event in the span has `http.server.request.duration` in seconds: at DEBUG, at ERROR for a 5xx or a
 /// panic, and at WARN for a response that does not come.
@@ -56,7 +58,8 @@ use crate::web::{Layer, Next};
 /// [conventions]: https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 /// [`Builder::request_ids`]: crate::Builder::request_ids
 pub struct Trace {
-    make_span: Box<MakeSpan>,
+    /// `None` for the layer's own span.
+    make_span: Option<Box<MakeSpan>>,
 }
 
 type MakeSpan = dyn Fn(&Request) -> Span + Send + Sync;
@@ -72,11 +75,11 @@ impl Trace {
     /// Creates the layer.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_span(request_span)
+        Self { make_span: None }
     }
 
     /// Creates the layer with a function that makes the spans, for example with a parent from
-    /// `traceparent`. The fields of the response are recorded if the span declares them.
+    /// `traceparent`. The route and the fields of the response are recorded if the span declares them.
     ///
     /// ```
     /// use httpool::layers::Trace;
@@ -88,7 +91,7 @@ impl Trace {
     /// ```
     pub fn with_span(make_span: impl Fn(&Request) -> Span + Send + Sync + 'static) -> Self {
         Self {
-            make_span: Box::new(make_span),
+            make_span: Some(Box::new(make_span)),
         }
     }
 }
@@ -101,13 +104,24 @@ impl Default for Trace {
 
 impl Layer for Trace {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
-        let span = (self.make_span)(request);
+        let span = match &self.make_span {
+            Some(make_span) => make_span(request),
+            None => request_span(request),
+        };
+        let method =
+            (self.make_span.is_none() && !span.is_disabled()).then(|| request.method().clone());
         let open = Open {
             span: span.clone(),
             since: Instant::now(),
             is_answered: false,
         };
-        let response = span.in_scope(|| next.handle(request));
+        // The route is known also if its function panics.
+        let call = AssertUnwindSafe(|| span.in_scope(|| next.handle(request)));
+        let (result, route) = MatchedPath::record(|| catch_unwind(call));
+        if let Some(route) = route {
+            open.note_route(route.as_str(), method.as_ref());
+        }
+        let response = result.unwrap_or_else(|panic| resume_unwind(panic));
         Later::map(response, move |response| {
             open.answer(&response);
             response
@@ -134,6 +148,7 @@ fn request_span(request: &Request) -> Span {
         client.address = client.map(field::display),
         user_agent.original = text(USER_AGENT),
         "http.request.header.x-request-id" = text(REQUEST_ID),
+        http.route = field::Empty,
         http.response.status_code = field::Empty,
         "error.type" = field::Empty,
     )
@@ -148,6 +163,15 @@ fn version(version: Version) -> &'static str {
 }
 
 impl Open {
+    /// Records the route, and names the layer's own span after it and the method.
+    fn note_route(&self, route: &str, method: Option<&Method>) {
+        self.span.record("http.route", route);
+        if let Some(method) = method {
+            let name = format_args!("{method} {route}");
+            self.span.record("otel.name", field::display(name));
+        }
+    }
+
     fn answer(mut self, response: &Response) {
         self.is_answered = true;
         let status = response.status();

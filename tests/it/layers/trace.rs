@@ -6,7 +6,7 @@ use httpool::http::StatusCode;
 use httpool::layers::Trace;
 use httpool::testing::Client;
 use httpool::{Later, Layered, Request, Response, Router};
-use tracing::field::{Field, Visit};
+use tracing::field::{Empty, Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
@@ -189,11 +189,36 @@ fn errors_and_later_responses_are_recorded() {
 }
 
 #[test]
+fn route_is_recorded_when_it_is_known() {
+    #[track_caller]
+    fn check(target: &str, name: &str, route: Option<&str>) {
+        let recorder = Recorder::default();
+        tracing::subscriber::with_default(recorder.clone(), || {
+            let send = || Client::new(router()).get(target).send().status();
+            // The test client panics where a server responds 500.
+            let _ = std::panic::catch_unwind(send);
+        });
+        let span = recorder.spans().pop().expect("there is a span");
+        assert_eq!(span.get("otel.name"), Some(name), "{target}");
+        assert_eq!(span.get("http.route"), route, "{target}");
+    }
+    fn router() -> Router {
+        let users = Router::new().get("/{id}", || "a user");
+        let panics = || -> String { panic!("on purpose") };
+        let router = Router::new().layer(Trace::new()).nest("/users", users);
+        router.get("/panics", panics)
+    }
+    check("/users/7", "GET /users/{id}", Some("/users/{id}"));
+    check("/panics", "GET /panics", Some("/panics"));
+    check("/elsewhere", "GET", None);
+}
+
+#[test]
 fn span_can_be_the_programs_own() {
     let recorder = Recorder::default();
     tracing::subscriber::with_default(recorder.clone(), || {
         let trace = Trace::with_span(
-            |request| tracing::info_span!(target: "it", "own", path = request.uri().path()),
+            |request| tracing::info_span!(target: "it", "own", path = request.uri().path(), http.route = Empty),
         );
         let router: Router = Router::new().layer(trace).get("/", || "hello");
         let _ = Client::new(router).get("/").send();
@@ -201,6 +226,7 @@ fn span_can_be_the_programs_own() {
     let spans = recorder.spans();
     assert_eq!(spans.len(), 1);
     assert_eq!(spans[0].get("path"), Some("/"));
+    assert_eq!(spans[0].get("http.route"), Some("/"));
     assert_eq!(spans[0].get("http.response.status_code"), None);
 }
 
