@@ -9,8 +9,14 @@ use sha2::{Digest as _, Sha256};
 use crate::message::{Body, Html, IntoResponse, Problem, Response};
 use crate::services::inspect::reflection::hexadecimal;
 
-const INDEX: &str = include_str!("page/index.html");
-const LOGIN: &str = include_str!("page/login.html");
+const INDEX: &str = concat!(
+    include_str!("page/head.html"),
+    include_str!("page/index.html")
+);
+const LOGIN: &str = concat!(
+    include_str!("page/head.html"),
+    include_str!("page/login.html")
+);
 
 /// The files of the page that asks for the token, which browsers load without it.
 const OF_LOGIN: [&str; 3] = ["dom.js", "login.js", "page.css"];
