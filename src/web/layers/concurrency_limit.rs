@@ -12,7 +12,8 @@ use crate::web::{Layer, Next};
 /// Responds 503 with `Retry-After` to requests beyond a number that are handled at once.
 ///
 /// Use it for routes that occupy something scarce, so that they do not occupy all workers: a slow
-/// report, a service with few connections. A request beyond the limit gets its 503 at once. It does not
+/// report, a service with few connections, a body that is read while it arrives
+/// ([`BodyMode::Streaming`]). A request beyond the limit gets its 503 at once. It does not
 /// wait, because it would occupy a worker, and because the server's own queue is the place to wait: to
 /// handle fewer requests at once everywhere, set [`Builder::workers`](crate::Builder::workers).
 ///

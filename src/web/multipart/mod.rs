@@ -39,8 +39,30 @@
 //! # Workers
 //!
 //! A function that reads a body while it arrives occupies a worker until the last byte. The timeouts of
-//! streamed bodies ([`BodyMode::Streaming`]) bound that. If your forms are small, receive them whole, so
-//! that slow clients occupy no worker:
+//! streamed bodies ([`BodyMode::Streaming`]) bound that. Let such functions occupy a part of the workers
+//! at most, so that slow clients leave the rest for other requests. A form beyond the limit gets a 503
+//! with `Retry-After` at once:
+//!
+//! ```
+//! use httpool::layers::ConcurrencyLimit;
+//! use httpool::multipart::{FileBytes, MultipartForm};
+//! use httpool::{Layered, Router};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Upload {
+//!     file: FileBytes,
+//! }
+//!
+//! fn add(MultipartForm(upload): MultipartForm<Upload>) -> String {
+//!     format!("{} bytes", upload.file.bytes().len())
+//! }
+//!
+//! // The server has 8 workers (`Builder::workers`).
+//! let uploads = ConcurrencyLimit::new(4);
+//! let router: Router = Router::new().post("/uploads", Layered::new(add).layer(uploads));
+//! ```
+//!
+//! If your forms are small, receive them whole, so that slow clients occupy no worker:
 //!
 //! ```
 //! use httpool::BodyMode;

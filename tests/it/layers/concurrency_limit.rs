@@ -1,6 +1,9 @@
+use std::io;
+
 use crossbeam_channel::unbounded;
+use httpool::extract::BodyStream;
 use httpool::layers::ConcurrencyLimit;
-use httpool::{Later, Request, Responder, Router};
+use httpool::{Later, Layered, Request, Responder, Router};
 
 use crate::support::{Gate, Http2Client, NEVER, TestServer, eventually};
 
@@ -59,6 +62,28 @@ fn limit_holds_for_streams_of_one_connection() {
         client.expect_body(stream, "slow");
     }
     eventually("the handlers are done", || limit.running() == 0);
+}
+
+#[test]
+fn bodies_that_are_streamed_leave_workers_for_others() {
+    let limit = ConcurrencyLimit::new(1);
+    let save = |mut body: BodyStream<1000>| -> io::Result<String> {
+        let bytes = io::copy(&mut body, &mut io::sink())?;
+        Ok(format!("{bytes} bytes"))
+    };
+    let router: Router = Router::new()
+        .get("/", || "quick")
+        .post("/upload", Layered::new(save).layer(limit.clone()));
+    let server = TestServer::spawn(|builder| builder.workers(2), router);
+    let head = "POST /upload HTTP/1.1\r\nHost: it\r\nContent-Length: 4\r\n\r\n";
+    let (mut slow, mut other) = (server.connect(), server.connect());
+    slow.send(head);
+    eventually("the body is being read", || limit.running() == 1);
+    other.send(head);
+    other.expect_status(503);
+    server.connect().get("/").expect_body("quick");
+    slow.send("body");
+    slow.expect_body("4 bytes");
 }
 
 #[test]
