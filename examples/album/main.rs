@@ -12,16 +12,19 @@
 use std::env;
 use std::error::Error;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use httpool::bytes::Bytes;
 use httpool::extract::{Form, FromRequest, Path, Rejection, RequestContext, State};
 use httpool::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use httpool::http::{HeaderMap, HeaderValue, StatusCode};
-use httpool::layers::{CsrfProtection, PasswordHashes, SecurityHeaders};
+use httpool::layers::{
+    ConcurrencyLimit, CsrfProtection, PasswordHashes, RateLimit, SecurityHeaders,
+};
 use httpool::multipart::{FileBytes, MultipartForm};
 use httpool::sessions::{MemoryStore, Session, SessionError, Sessions};
 use httpool::sse::{Broadcast, Event, Events, last_event_id};
-use httpool::{Html, IntoResponse, Json, Problem, Redirect, Response, Router, Server};
+use httpool::{Html, IntoResponse, Json, Layered, Redirect, Response, Router, Server};
 
 /// A line of `htpasswd -nB ada`. The password is `lovelace`.
 const USERS: &str = "ada:$2y$04$abcdefghijklmnopqrstuuhiTVLHQPvYzPykOsCOnc5I00eOfh33K";
@@ -54,11 +57,9 @@ struct Member(String);
 
 impl<S> FromRequest<S> for Member {
     fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
-        match Session::from_request(context)?.get("user") {
-            Ok(Some(name)) => Ok(Self(name)),
-            Ok(None) => Err(Rejection::new(StatusCode::FORBIDDEN, "log in first")),
-            Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into()),
-        }
+        let name: Option<String> = Session::from_request(context)?.get("user")?;
+        name.map(Self)
+            .ok_or_else(|| Rejection::new(StatusCode::FORBIDDEN, "log in first"))
     }
 }
 
@@ -89,11 +90,6 @@ fn log_in(
         Ok(false) => Ok(wrong.into_response()),
         Err(busy) => Ok(busy.into_response()),
     }
-}
-
-fn log_out(session: Session) -> Result<Redirect, SessionError> {
-    session.destroy()?;
-    Ok(Redirect::to("/"))
 }
 
 fn list(_: Member, State(album): State<Arc<Album>>) -> Json<Vec<Picture>> {
@@ -140,9 +136,8 @@ fn add(
         media_type,
         content,
     };
-    if let Ok(event) = Event::json(&picture) {
-        album.news.send(event);
-    }
+    let event = Event::json(&picture).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+    album.news.send(event);
     pictures.push(picture);
     Ok(Redirect::to("/"))
 }
@@ -159,6 +154,10 @@ fn router(news: Broadcast) -> Router {
         pictures: Mutex::default(),
         news,
     };
+    // A client may guess ten passwords a minute.
+    let guesses = RateLimit::new(10, Duration::from_secs(60));
+    // A picture occupies a worker while it arrives. Others respond to the rest of the album.
+    let uploads = ConcurrencyLimit::new(2);
     Router::new()
         .layer(SecurityHeaders::new().with(CONTENT_SECURITY_POLICY, policy))
         .layer(CsrfProtection::new())
@@ -167,10 +166,12 @@ fn router(news: Broadcast) -> Router {
         .get("/album.js", || {
             ([(CONTENT_TYPE, "text/javascript")], SCRIPT)
         })
-        .post("/login", log_in)
-        .post("/logout", log_out)
+        .post("/login", Layered::new(log_in).layer(guesses))
+        .post("/logout", |session: Session| {
+            session.destroy().map(|()| Redirect::to("/"))
+        })
         .get("/pictures", list)
-        .post("/pictures", add)
+        .post("/pictures", Layered::new(add).layer(uploads))
         .get("/pictures/{id}", show)
         .get("/events", events)
         .with_state(Arc::new(album))

@@ -54,12 +54,27 @@ impl Error for SessionError {
     }
 }
 
-impl IntoResponse for SessionError {
-    fn into_response(self) -> Response {
+impl SessionError {
+    fn log(&self) {
         static LIMIT: LogLimit = LogLimit::new(10, Duration::from_secs(60));
         if let Some(suppressed) = LIMIT.allow(Instant::now()) {
             error!("{self}{suppressed}");
         }
+    }
+}
+
+impl IntoResponse for SessionError {
+    fn into_response(self) -> Response {
+        self.log();
         failed(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+/// For an extractor that reads the session: a 500. The log has the reason.
+#[cfg(feature = "router")]
+impl From<SessionError> for crate::web::extract::Rejection {
+    fn from(error: SessionError) -> Self {
+        error.log();
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "")
     }
 }
