@@ -47,10 +47,18 @@ pub trait MultipartLimits: 'static {
     /// a part has at most 20 headers.
     const PART_HEAD: usize = 8 * 1024;
 
-    /// Bytes that all parts of a form together keep in memory: those that are read by
-    /// [`Part::bytes`](super::Part::bytes) and [`Part::text`](super::Part::text), and all texts and
-    /// [`FileBytes`](super::FileBytes) of a [`MultipartForm`](super::MultipartForm). Default: 10 MiB,
-    /// as for [other bodies](crate::defaults::MAX_BODY).
+    /// Bytes that all parts of a form together keep in memory. Default: 10 MiB, as for [other
+    /// bodies](crate::defaults::MAX_BODY). These count:
+    ///
+    /// * content that is read by [`Part::bytes`](super::Part::bytes) and
+    ///   [`Part::text`](super::Part::text),
+    /// * each [`FileBytes`](super::FileBytes) with its headers, and the headers of each
+    ///   [`TempFile`](super::TempFile),
+    /// * names and texts of a [`MultipartForm`](super::MultipartForm). `%`, `&`, `+` and `=` in them
+    ///   count as three bytes, as which they pass through the parser.
+    ///
+    /// While a `MultipartForm` is parsed, its texts are in memory twice. The bytes that have arrived and
+    /// are not read, about 64 KiB, do not count.
     const IN_MEMORY: u64 = 10 * MIB;
 
     /// How the body is received. Default: it is read while it arrives, up to [`TOTAL`](Self::TOTAL)

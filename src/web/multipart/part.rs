@@ -116,16 +116,19 @@ impl<'m> Part<'m> {
     ///
     /// As for [`bytes`](Self::bytes).
     pub fn into_file_bytes(mut self) -> Result<FileBytes, MultipartError> {
+        self.reserve_head()?;
         let bytes = self.read_bytes()?;
         Ok(FileBytes::new(*self.head, bytes))
     }
 
-    /// Writes the rest of the content to a temporary file.
+    /// Writes the rest of the content to a temporary file, and keeps the head.
     ///
     /// # Errors
     ///
-    /// If the body is malformed or does not arrive, or if the file can't be written.
+    /// If the headers of kept files exceed
+    /// [`MultipartLimits::IN_MEMORY`](super::MultipartLimits::IN_MEMORY), if the body is malformed or does not arrive, or if the file can't be written.
     pub fn into_temp_file(mut self) -> Result<TempFile, MultipartError> {
+        self.reserve_head()?;
         let mut file = save::temporary()?;
         let length = self.write_to(file.as_file_mut())?;
         Ok(TempFile::new(*self.head, file, length))
@@ -146,9 +149,12 @@ impl<'m> Part<'m> {
         }
     }
 
-    /// Reserves memory for the name.
-    pub(super) fn reserve_name(&mut self) -> Result<(), MultipartError> {
-        self.source.reserve_memory(self.head.name().len())
+    /// Reserves memory for the headers of a file that is kept.
+    fn reserve_head(&mut self) -> Result<(), MultipartError> {
+        let headers = self.head.headers().iter();
+        let lengths = headers.map(|(name, value)| name.as_str().len() + value.len());
+        let reserved = self.source.reserve_memory(lengths.sum());
+        reserved.map_err(|error| error.in_part(self.head.name()))
     }
 
     fn content(&mut self) -> Result<&[u8], MultipartError> {

@@ -10,7 +10,6 @@ mod tokens;
 
 use std::io::{self, BufRead};
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use self::fields::{Fields, Kind};
@@ -97,7 +96,6 @@ impl<L: MultipartLimits> Multipart<L> {
         let fields = Fields::of::<T>();
         let (mut text, mut tokens) = (String::new(), Tokens::default());
         while let Some(mut part) = self.next_part()? {
-            part.reserve_name()?;
             let name = part.name().to_owned();
             let kind = fields.kind(&name);
             let value = match kind {
@@ -113,7 +111,12 @@ impl<L: MultipartLimits> Multipart<L> {
                 expect_utf_8(&value)?;
             }
             if kind.is_some() || name != CHARSET {
+                let before = text.len();
                 push_pair(&name, &value, &mut text);
+                // The value was counted when it was read.
+                let more = text.len() - before - value.len();
+                let reserved = self.source.reserve_memory(more);
+                reserved.map_err(|error| error.in_part(&name))?;
             }
         }
         tokens
@@ -136,9 +139,22 @@ fn push_pair(name: &str, value: &str, text: &mut String) {
     if !text.is_empty() {
         text.push('&');
     }
-    text.extend(utf8_percent_encode(name, NON_ALPHANUMERIC));
+    push_escaped(name, text);
     text.push('=');
-    text.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+    push_escaped(value, text);
+}
+
+/// Escapes only what has a meaning for the parser, because the text may be as long as the form.
+fn push_escaped(value: &str, text: &mut String) {
+    for character in value.chars() {
+        match character {
+            '%' => text.push_str("%25"),
+            '&' => text.push_str("%26"),
+            '+' => text.push_str("%2B"),
+            '=' => text.push_str("%3D"),
+            other => text.push(other),
+        }
+    }
 }
 
 fn describe<T>(error: ParseError) -> MultipartError {

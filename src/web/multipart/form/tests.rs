@@ -178,6 +178,38 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
+fn memory_counts_names_escapes_and_headers_of_files() {
+    enum Tight {}
+
+    impl MultipartLimits for Tight {
+        const IN_MEMORY: u64 = 100;
+    }
+
+    let parse = |form: Multipart<Tight>| form.parse::<Upload>().map(drop);
+    let router = Router::new().post("/", parse);
+    let status = |parts: &[String]| post(&router, parts).0;
+    // With the name and `=`, these are 6 bytes more.
+    assert_eq!(status(&[text("title", &"x".repeat(94))]), 200);
+    assert_eq!(status(&[text("title", &"é".repeat(47))]), 200);
+    assert_eq!(status(&[text("title", &"x".repeat(95))]), 413);
+    assert_eq!(status(&[text("title", &"%".repeat(31))]), 200);
+    assert_eq!(status(&[text("title", &"&".repeat(32))]), 413);
+    let title = || text("title", "");
+    assert_eq!(status(&[title(), text("other", &"x".repeat(200))]), 200);
+    for field in ["small", "large"] {
+        let file = |name: &str| [title(), file(field, name, "")];
+        assert_eq!(status(&file("")), 200);
+        let (status, response) = post(&router, &file(&"x".repeat(100)));
+        assert_eq!(status, 413);
+        let expected = "is too large: the limit for the bytes of a form in memory is 100";
+        assert!(
+            response.contains(&format!("{field:?} {expected}")),
+            "{response}"
+        );
+    }
+}
+
+#[test]
 fn temporary_files_vanish_with_their_forms() {
     let seen: Arc<Mutex<Vec<PathBuf>>> = Arc::default();
     let keep = Arc::clone(&seen);
