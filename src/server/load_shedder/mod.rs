@@ -227,3 +227,6 @@ impl LoadShedder {
         self.taken(shared) + shared.ready_rx.len() as u64
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
