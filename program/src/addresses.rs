@@ -128,9 +128,37 @@ impl Args {
 /// An address, its flag, and whether other servers may share its port.
 type Named<'a> = (&'a ListenAddr, &'static str, bool);
 
+/// Checks the addresses of all flags, and the flags that need addresses of a kind.
+pub(crate) fn check(args: &Args, listen: &[ListenAddr]) -> Result<(), String> {
+    check_conflicts(args, listen)?;
+    check_needs(args, listen)
+}
+
+/// Rejects `--qr` and `--open` if no address can have an effect. Without any address, sockets were
+/// passed in.
+fn check_needs(args: &Args, listen: &[ListenAddr]) -> Result<(), String> {
+    let all: Vec<&ListenAddr> = listen.iter().chain(&args.listen_tls).collect();
+    let is_unix = |address: &&ListenAddr| matches!(address, ListenAddr::Unix(_));
+    let is_local = |address: &&ListenAddr| match address {
+        ListenAddr::Tcp { host, .. } => {
+            host == HOST || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        }
+        _ => true,
+    };
+    let needs_network = args.qr && !all.is_empty() && all.iter().all(is_local);
+    let needs_tcp = args.open && !all.is_empty() && all.iter().all(is_unix);
+    if needs_network {
+        Err("--qr: needs an address that other devices can open, for example -l '*'".into())
+    } else if needs_tcp {
+        Err("--open: needs an address that a browser can open, for example -l localhost".into())
+    } else {
+        Ok(())
+    }
+}
+
 /// Finds two addresses that conflict. Without this check, the system would report that another
 /// program listens there.
-pub(crate) fn check(args: &Args, listen: &[ListenAddr]) -> Result<(), String> {
+fn check_conflicts(args: &Args, listen: &[ListenAddr]) -> Result<(), String> {
     let all: Vec<Named<'_>> = [
         (listen, "listen", args.reuse_port),
         (

@@ -1,5 +1,7 @@
 //! Folders: `--root` with the flags that go with it, and `--error-pages`.
 
+use std::path::Path;
+
 use httpool::{ErrorPageDir, ServeDir};
 
 use super::cli::Args;
@@ -27,13 +29,25 @@ pub(crate) fn open(args: &Args) -> Result<Option<ServeDir>, String> {
         .fold(files, |files, (extension, value)| {
             files.media_type(extension, value.clone())
         });
-    match &args.fallback {
-        Some(file) => {
-            let found = files.find(file);
-            found.map_err(|error| format!("--fallback {}: {error}", file.display()))?;
-            Ok(Some(files.fallback(file)))
-        }
-        None => Ok(Some(files)),
+    let Some((flag, file)) = args.fallback() else {
+        warn_without_index(args, &files);
+        return Ok(Some(files));
+    };
+    let found = files.find(file);
+    found.map_err(|error| format!("{flag} {}: {error}", file.display()))?;
+    Ok(Some(files.fallback(file)))
+}
+
+/// Warns that the address of the server itself will show nothing but an error.
+fn warn_without_index(args: &Args, files: &ServeDir) {
+    if !args.listing && files.find("index.html").is_err() {
+        let root = args.root.as_deref().unwrap_or(Path::new(""));
+        log::warn!(
+            "{} {} has no index.html, so requests for / get a 404: --listing shows the files, \
+             --fallback FILE sends a file instead",
+            args.root_name(),
+            root.display()
+        );
     }
 }
 

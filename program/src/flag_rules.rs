@@ -28,6 +28,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
         ("listing", args.listing),
         ("dotfiles", args.dotfiles),
         ("fallback", args.fallback.is_some()),
+        ("spa", args.spa),
         ("cache-control", args.cache_control.is_some()),
         ("immutable", !args.immutable.is_empty()),
         ("etag", args.etag.is_some()),

@@ -1,6 +1,6 @@
 //! The program's log: its outputs and its formats.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::os::fd::AsFd;
 use std::panic::{self, PanicHookInfo};
 use std::path::Path;
@@ -86,6 +86,18 @@ pub(crate) fn print_error(reason: &str) {
     };
     // The program does not fail because standard error is closed.
     let _ = writeln!(io::stderr(), "{priority}httpool: {reason}");
+}
+
+/// Writes a picture of characters, dark on light, and its caption to standard error.
+pub(crate) fn print_picture(picture: &str, caption: &str) {
+    // Most terminals are light on dark, and not all cameras read a code with swapped colours.
+    let (start, end) = match io::stderr().is_terminal() {
+        true => ("\x1b[30;107m", "\x1b[0m"),
+        false => ("", ""),
+    };
+    let lines = picture.lines().map(|line| format!("{start}{line}{end}\n"));
+    // The program does not fail because standard error is closed.
+    let _ = writeln!(io::stderr(), "{}{caption}", lines.collect::<String>());
 }
 
 fn to_output(args: &Args, stream: impl Write + AsFd + Send + 'static) -> Box<dyn SharedLogger> {

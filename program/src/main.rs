@@ -4,6 +4,7 @@
 
 mod access_log;
 mod addresses;
+mod announce;
 mod check;
 mod cli;
 mod cli_error;
@@ -16,6 +17,8 @@ mod inspect;
 mod log_file;
 mod logging;
 mod observers;
+mod page_urls;
+mod qr_code;
 mod side_server;
 mod signals;
 mod site;
@@ -30,7 +33,7 @@ use std::time::Duration;
 
 use httpool::services::AccessLog;
 use httpool::services::inspect::{Inspect, InspectLog};
-use httpool::{Builder, DrainReport, ListenAddr, Server, Tls};
+use httpool::{Builder, DrainReport, ListenAddr, Tls};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use cli::{Args, CliExit};
@@ -158,7 +161,7 @@ fn serve(
     let signal_threads = starting
         .serve(server.handle(), longest_drain, files)
         .map_err(|error| signal_error(&error))?;
-    announce(&server, args.workers);
+    announce::announce(&server, args);
     let result = server.run(site.inspect(inspect).into_handler());
     // This comes first, because the steps below may wait.
     let exit = result.as_ref().map(log_report);
@@ -243,40 +246,6 @@ fn raise_descriptor_limit() {
     }
 }
 
-/// Reports that the server listens, to the log and to the service manager. Until the workers run,
-/// new clients wait in the kernel's queue, so this is not too early.
-fn announce(server: &Server, workers: usize) {
-    let addresses = address_list(server);
-    let plural = if workers == 1 { "" } else { "s" };
-    log::info!("listening on {addresses} with {workers} worker{plural}");
-    systemd::ready(&format!("listening on {addresses}"));
-}
-
-/// The server's addresses, each as a client would write it.
-fn address_list(server: &Server) -> String {
-    let texts: Vec<String> = server
-        .local_addrs()
-        .iter()
-        .map(|address| match address {
-            ListenAddr::Tcp { .. } if server.tls_addrs().any(|tls| tls == address) => {
-                format!("https://{address}")
-            }
-            ListenAddr::Tcp { .. } => format!("http://{address}"),
-            _ => address.to_string(),
-        })
-        .collect();
-    join(&texts)
-}
-
-/// `a`, `a and b`, `a, b and c`.
-fn join(texts: &[String]) -> String {
-    match texts.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, before)) => format!("{} and {last}", before.join(", ")),
-        None => String::from("nothing"),
-    }
-}
-
 /// The program does not fail because standard output is closed.
 fn print(text: &str, exit: Exit) -> Exit {
     let _ = io::stdout().write_all(text.as_bytes());
@@ -290,21 +259,4 @@ fn signal_error(error: &io::Error) -> String {
 fn print_error(line: &str, exit: Exit) -> Exit {
     logging::print_error(line);
     exit
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_are_joined_with_commas_and_and() {
-        #[track_caller]
-        fn check(addresses: &[&str], expected: &str) {
-            let texts: Vec<String> = addresses.iter().copied().map(String::from).collect();
-            assert_eq!(join(&texts), expected);
-        }
-        check(&["a"], "a");
-        check(&["a", "b"], "a and b");
-        check(&["a", "b", "c"], "a, b and c");
-    }
 }

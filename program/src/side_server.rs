@@ -84,7 +84,7 @@ impl SideServer {
             .fold(builder, Builder::listen)
             .bind()
             .map_err(|error| error.to_string())?;
-        let addresses = super::address_list(&server);
+        let addresses = super::announce::address_list(&server);
         let handle = server.handle();
         let run = move || {
             if let Err(error) = server.run(handler) {

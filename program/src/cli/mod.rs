@@ -4,7 +4,7 @@ mod choices;
 mod command;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use clap::{Arg, ArgMatches, FromArgMatches as _, Parser, ValueHint, parser};
@@ -59,6 +59,18 @@ pub(crate) struct Args {
     ))]
     pub(crate) workers: usize,
 
+    /// Print no line for each request and no addresses to open on a terminal
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+
+    /// Print a QR code of the first address that other devices can open
+    #[arg(long)]
+    pub(crate) qr: bool,
+
+    /// Open the server in the browser of this machine, once it listens
+    #[arg(long)]
+    pub(crate) open: bool,
+
     /// Serve /healthz, /readyz and /metrics on this address, also while all workers are busy;
     /// repeatable [default: none]
     #[arg(long, value_name = "ADDR")]
@@ -94,6 +106,11 @@ pub(crate) struct Args {
     /// application that handles paths in the browser [default: none]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Files")]
     pub(crate) fallback: Option<PathBuf>,
+
+    /// Send index.html for paths without a file, for a web application that handles paths in the
+    /// browser: the same as --fallback index.html
+    #[arg(long, conflicts_with = "fallback", help_heading = "Files")]
+    pub(crate) spa: bool,
 
     /// Cache-Control of files [default: no-cache, so that caches revalidate before each use]
     #[arg(long, value_name = "VALUE", help_heading = "Files")]
@@ -471,6 +488,14 @@ pub(crate) fn misspelt(names: impl IntoIterator<Item = OsString>) -> Vec<String>
 }
 
 impl Args {
+    /// The flag and the file of `--fallback` or `--spa`.
+    pub(crate) fn fallback(&self) -> Option<(&'static str, &Path)> {
+        match &self.fallback {
+            Some(file) => Some(("--fallback", file)),
+            None => self.spa.then_some(("--spa", Path::new("index.html"))),
+        }
+    }
+
     /// How the user named the folder to serve.
     pub(crate) fn root_name(&self) -> &'static str {
         match self.folder {
