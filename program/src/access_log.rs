@@ -1,5 +1,6 @@
 //! The access log: where the line for each request goes.
 
+use std::io::{self, IsTerminal as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ pub(crate) fn file(args: &Args) -> Option<&Path> {
 /// Starts the access log, if there is one. Also returns the file, if it is one.
 pub(crate) fn start(args: &Args) -> Result<(Option<AccessLog>, Option<LogFile>), String> {
     if args.access_log.is_none() {
-        return Ok((None, None));
+        return Ok((on_terminal(args)?, None));
     }
     let file = file(args)
         .map(|path| LogFile::open("access log", path))
@@ -35,8 +36,22 @@ pub(crate) fn start(args: &Args) -> Result<(Option<AccessLog>, Option<LogFile>),
         Some(file) => AccessLog::start(format, file.clone()),
         None => standard_output().and_then(|output| AccessLog::start(format, output)),
     };
-    let log = log.map_err(|error| format!("cannot start the access log: {error}"))?;
+    let log = log.map_err(|error| start_error(&error))?;
     Ok((Some(log), file))
+}
+
+/// A short line for each request, if a person looks at standard output and nothing else prints there.
+fn on_terminal(args: &Args) -> Result<Option<AccessLog>, String> {
+    let prints_itself = args.inspect_log || args.log_file.as_deref() == Some(Path::new("-"));
+    if args.quiet || prints_itself || !io::stdout().is_terminal() {
+        return Ok(None);
+    }
+    let log = standard_output().and_then(|output| AccessLog::start(AccessFormat::Brief, output));
+    log.map(Some).map_err(|error| start_error(&error))
+}
+
+fn start_error(error: &io::Error) -> String {
+    format!("cannot start the access log: {error}")
 }
 
 /// Whether to wait for the remaining lines of a log: for the time `left` of the drain, and at least for

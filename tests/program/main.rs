@@ -44,5 +44,7 @@ mod site;
 )]
 #[path = "../support/mod.rs"]
 mod support;
+/// What the program prints to a terminal, and what it opens.
+mod terminal;
 /// Restarts under load lose no request.
 mod zero_loss;

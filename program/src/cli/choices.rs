@@ -109,6 +109,7 @@ pub(crate) enum RequestFormat {
     Common,
     Combined,
     Json,
+    Brief,
 }
 
 impl From<RequestFormat> for AccessFormat {
@@ -117,6 +118,7 @@ impl From<RequestFormat> for AccessFormat {
             RequestFormat::Common => Self::Common,
             RequestFormat::Combined => Self::Combined,
             RequestFormat::Json => Self::Json,
+            RequestFormat::Brief => Self::Brief,
         }
     }
 }

@@ -409,7 +409,8 @@ pub(crate) struct Args {
         default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 
-    /// File to append a line to for each request; - is standard output [default: none]
+    /// File to append a line to for each request; - is standard output [default: none, and short lines
+    /// on a terminal]
     #[arg(long, value_name = "PATH", help_heading = "Logging")]
     pub(crate) access_log: Option<PathBuf>,
 

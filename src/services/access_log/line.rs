@@ -1,5 +1,6 @@
 //! Formats the lines of the access log.
 
+mod brief;
 mod json;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+use self::brief::write_brief;
 use self::json::write_json;
 use crate::message::{MatchedPath, PeerAddr, RequestRecord};
 
@@ -48,6 +50,12 @@ pub enum AccessFormat {
     /// handler has responded: `rejected`, with its `reason`, or `panicked`; or, for a
     /// [`Later`](crate::Later), `timed_out`, `abandoned` or `cancelled`.
     Json,
+    /// A short line for people who watch a terminal: time (UTC), method, target, status, length of the
+    /// response's content and duration. If the server [assigns ids](crate::Builder::request_ids), the
+    /// request's id follows in quotes.
+    ///
+    /// Each line is written at once, unless the output is slower than the requests.
+    Brief,
 }
 
 /// Whether lines of the text formats end with the route.
@@ -86,6 +94,10 @@ pub(crate) fn write_line(
             push_last(route, record, out);
         }
         AccessFormat::Json => write_json(record, now, timestamp, out),
+        AccessFormat::Brief => {
+            write_brief(record, now, timestamp, out);
+            push_last(route, record, out);
+        }
     }
     out.push(b'\n');
 }
@@ -329,6 +341,24 @@ mod tests {
             record.sent = None;
         });
         assert!(rejected.ends_with("] \"-\" 400 -\n"), "{rejected}");
+    }
+
+    #[test]
+    fn brief_lines_fit_a_terminal() {
+        let brief = "13:55:36Z GET /a?b 200 2326 B 1.5 ms";
+        let text = line(AccessFormat::Brief, HEAD, |_| {});
+        assert_eq!(text, format!("{brief}\n"));
+        let text = line(AccessFormat::Brief, HEAD, |record| record.id = Some(&ID));
+        assert_eq!(text, format!("{brief} \"a-1\"\n"));
+        let rejected = line(AccessFormat::Brief, b"", |record| {
+            record.status = StatusCode::BAD_REQUEST;
+            record.sent = None;
+        });
+        assert_eq!(rejected, "13:55:36Z - - 400 - 1.5 ms\n");
+        let hostile = b"G\x1b[2J /\x1b]0;x\x07\xc2\x9b HTTP/1.1\r\n\r\n";
+        let text = line(AccessFormat::Brief, hostile, |_| {});
+        let escaped = r"G\x1B[2J /\x1B]0;x\x07\xC2\x9B 200";
+        assert!(text.contains(escaped), "{text}");
     }
 
     #[test]

@@ -36,7 +36,8 @@ const TICK: Duration = Duration::from_millis(100);
 ///
 /// A worker appends lines to a buffer of its own. A thread writes the buffers every second, or once
 /// one has 32 KiB, and always whole lines. The lines of one worker keep their order; lines of
-/// different workers may be out of order by up to a second. If the output blocks and 2 MiB wait,
+/// different workers may be out of order by up to a second. ([`AccessFormat::Brief`] writes each line
+/// at once.) If the output blocks and 2 MiB wait,
 /// further lines are dropped, and requests are never delayed. The program's log reports this at
 /// once, and the number of lost lines when the output works again, or at the end.
 ///
@@ -271,10 +272,14 @@ impl Observer for AccessLines {
         let mut buffer = buffers.of(record.worker());
         let LineBuffer { bytes, timestamp } = &mut *buffer;
         write_line((*format, self.1), record, now, timestamp, bytes);
-        if bytes.len() < BUFFER_SIZE {
+        let is_full = bytes.len() >= BUFFER_SIZE;
+        // A person sees a line at once. If the output is slow, lines are gathered as in a file.
+        let is_due = *format == AccessFormat::Brief && queue.is_empty();
+        if !is_full && !is_due {
             return;
         }
-        let full = mem::replace(bytes, Vec::with_capacity(BUFFER_SIZE + 1024));
+        let capacity = if is_full { BUFFER_SIZE + 1024 } else { 0 };
+        let full = mem::replace(bytes, Vec::with_capacity(capacity));
         if let Err(error) = queue.try_send(full) {
             self.0.count_lost(&error.into_inner());
         }
