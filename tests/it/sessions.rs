@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use httpool::cookies::Key;
-use httpool::extract::Path;
+use httpool::extract::{FromRequest, Path, Rejection, RequestContext};
 use httpool::sessions::{
     MemoryStore, Session, SessionError, SessionId, SessionStore, Sessions, StoreError,
 };
@@ -21,11 +21,21 @@ fn peek(session: Session) -> Result<String, SessionError> {
     Ok(format!("{:?}", session.get::<u32>("visits")?))
 }
 
+/// An argument that reads the session.
+struct Visits(Option<u32>);
+
+impl<S> FromRequest<S> for Visits {
+    fn from_request(context: &mut RequestContext<'_, S>) -> Result<Self, Rejection> {
+        Ok(Self(Session::from_request(context)?.get("visits")?))
+    }
+}
+
 fn router(sessions: Sessions) -> Router {
     Router::new()
         .layer(sessions)
         .get("/count", count)
         .get("/peek", peek)
+        .get("/argument", |Visits(visits): Visits| format!("{visits:?}"))
         .get("/unused", |_: Session| "unused")
         .get("/renew", |session: Session| {
             session.renew().map(|()| "renewed")
@@ -229,7 +239,7 @@ fn failing_store_is_a_500_until_it_works_again() {
     for mut visitor in Visitor::of_both_protocols(&server) {
         visitor.get("/count");
         store.fails.store(true, Ordering::Relaxed);
-        for target in ["/count", "/peek", "/renew", "/destroy"] {
+        for target in ["/count", "/peek", "/argument", "/renew", "/destroy"] {
             let response = visitor.get(target);
             assert_eq!(response.status, 500, "{target}");
             assert!(!response.text().contains("database"));
@@ -242,6 +252,7 @@ fn failing_store_is_a_500_until_it_works_again() {
         store.fails.store(false, Ordering::Relaxed);
         std::mem::swap(&mut visitor.cookies, &mut other);
         assert_eq!(visitor.get("/count").text(), "2");
+        assert_eq!(visitor.get("/argument").text(), "Some(2)");
     }
 }
 
