@@ -18,11 +18,8 @@ fn log_in(client: &Client, password: &str) -> TestResponse {
 fn upload(client: &Client, content: &'static [u8]) -> TestResponse {
     let form = FormData::new().text("title", "Tea");
     let form = form.file("picture", "a.png", "image/png", content);
-    client
-        .post("/pictures")
-        .multipart(&form)
-        .follow_redirects()
-        .send()
+    let request = client.post("/pictures").multipart(&form);
+    request.follow_redirects().send()
 }
 
 #[test]
