@@ -60,6 +60,52 @@ pub trait Handler: Send + Sync + 'static {
     /// Responds to one request. The server drops what is left in `request` afterwards.
     fn handle(&self, request: &mut Request) -> Response;
 
+    /// Prepares a request with a body for [`body_mode`](Self::body_mode) and
+    /// [`handle`](Self::handle). A handler can choose something here, and keep it in the extensions
+    /// of the request, that must be the same in both although the body arrives later. The default
+    /// does nothing.
+    ///
+    /// The server calls this before each call of `body_mode`, and not for requests without a body. A
+    /// handler that wraps another passes it on; a router does not.
+    ///
+    /// ```
+    /// use std::sync::{Arc, RwLock};
+    /// use httpool::{BodyMode, Handler, Request, Response};
+    ///
+    /// /// A handler that can be replaced while the server runs. Each request gets one handler.
+    /// struct Replaceable(RwLock<Arc<dyn Handler>>);
+    ///
+    /// #[derive(Clone)]
+    /// struct Chosen(Arc<dyn Handler>);
+    ///
+    /// impl Replaceable {
+    ///     fn of(&self, request: &Request) -> Arc<dyn Handler> {
+    ///         match request.extensions().get() {
+    ///             Some(Chosen(handler)) => Arc::clone(handler),
+    ///             None => Arc::clone(&self.0.read().expect("no writer panics")),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// impl Handler for Replaceable {
+    ///     fn prepare(&self, request: &mut Request) {
+    ///         let handler = self.of(request);
+    ///         request.extensions_mut().insert(Chosen(handler));
+    ///     }
+    ///
+    ///     fn body_mode(&self, request: &Request) -> BodyMode {
+    ///         self.of(request).body_mode(request)
+    ///     }
+    ///
+    ///     fn handle(&self, request: &mut Request) -> Response {
+    ///         self.of(request).handle(request)
+    ///     }
+    /// }
+    /// ```
+    fn prepare(&self, request: &mut Request) {
+        let _ = request;
+    }
+
     /// Chooses how the body of this request is received. Only the head is known at this point.
     ///
     /// The server calls this for each request with a body, even if the body arrived with the head.
@@ -282,6 +328,10 @@ impl BodyMode {
 impl<H: Handler + ?Sized> Handler for Arc<H> {
     fn handle(&self, request: &mut Request) -> Response {
         (**self).handle(request)
+    }
+
+    fn prepare(&self, request: &mut Request) {
+        (**self).prepare(request);
     }
 
     fn body_mode(&self, request: &Request) -> BodyMode {

@@ -29,7 +29,10 @@ pub(super) fn exchange(
     let (mut buffer, mut input) = (RequestBuffer::default(), Input::default());
     input.extend(message);
     let mut decoder = Decoder::default();
-    let body_mode = |request: &Request| Some(handler.body_mode(request));
+    let body_mode = |request: &mut Request| {
+        handler.prepare(request);
+        Some(handler.body_mode(request))
+    };
     let body_error = match decoder.decode_with(&mut input, &mut buffer, &LIMITS, body_mode) {
         Ok(Event::Request) => None,
         Ok(Event::Stream) => decoder

@@ -331,6 +331,10 @@ impl<H: Handler> Handler for Layered<H> {
         })
     }
 
+    fn prepare(&self, request: &mut Request) {
+        self.handler.prepare(request);
+    }
+
     fn body_mode(&self, request: &Request) -> BodyMode {
         self.layers
             .body_mode(request, self.handler.body_mode(request))

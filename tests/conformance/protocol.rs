@@ -49,7 +49,7 @@ pub(crate) fn run(parts: &[&[u8]]) -> Result<Outcome, String> {
             None => input.extend(part),
         }
         loop {
-            let body_mode = |request: &Request| Some(handler.body_mode(request));
+            let body_mode = |request: &mut Request| Some(handler.body_mode(request));
             match decoder.decode_with(&mut input, &mut buffer, &LIMITS, body_mode) {
                 Ok(Event::Request) => {
                     let response = call(&handler, &mut buffer);

@@ -79,6 +79,8 @@ mod path_resolution;
 mod path_values;
 /// Pipelined requests are all answered, in order.
 mod pipelining;
+/// What a handler prepares before a body arrives.
+mod prepare;
 /// Clients behind proxies, and which proxies are trusted.
 mod proxies;
 /// Shutdown at random moments of random clients.

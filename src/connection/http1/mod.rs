@@ -148,7 +148,7 @@ impl Http1 {
                 return Ok(io.send(buffers, service)?.unwrap_or(DriveResult::Requeue));
             }
             let body_mode =
-                |request: &Request| streamed_body::body_mode(request, overload, service);
+                |request: &mut Request| streamed_body::body_mode(request, overload, service);
             let (input, request) = (&mut buffers.io.input, &mut buffers.request);
             let event = self.decoder.decode_with(input, request, &limits, body_mode);
             match (event, overload) {

@@ -92,7 +92,9 @@ impl Http2 {
         }
         let mode = match (is_ended, self.turn.admission) {
             (true, _) => Some(BodyMode::Buffered),
-            (false, Admission::Handle) => Some(body_mode(&buffers.http2_request.request, service)),
+            (false, Admission::Handle) => {
+                Some(body_mode(&mut buffers.http2_request.request, service))
+            }
             // Only workers ask handlers.
             (false, _) => None,
         };
@@ -366,8 +368,11 @@ pub(super) fn most_buffered(mode: Option<BodyMode>, service: &Service) -> u64 {
 }
 
 /// Asks the handler for the body mode of a request.
-pub(super) fn body_mode(request: &Request, service: &Service) -> BodyMode {
-    let mode = catch_unwind(AssertUnwindSafe(|| service.handler.body_mode(request)));
+pub(super) fn body_mode(request: &mut Request, service: &Service) -> BodyMode {
+    let mode = catch_unwind(AssertUnwindSafe(|| {
+        service.handler.prepare(request);
+        service.handler.body_mode(request)
+    }));
     mode.unwrap_or_else(|_| {
         let (method, target) = (request.method(), request.uri());
         error!("the handler panicked on the head of {method} {target}");

@@ -110,8 +110,8 @@ impl Http2 {
         buffers: &mut WorkerBuffers,
         service: &Service,
     ) -> Option<Called> {
-        if let (None, Some(kept)) = (request.mode, &request.request) {
-            let mode = body_mode(kept.request(), service);
+        if let (None, Some(kept)) = (request.mode, &mut request.request) {
+            let mode = body_mode(kept.request_mut(), service);
             request.mode = Some(mode);
             // The body may have arrived before its handler was asked.
             let here = Some(request.content.len() as u64);

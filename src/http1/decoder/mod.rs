@@ -102,7 +102,7 @@ impl Decoder {
         input: &mut Input,
         buffer: &mut RequestBuffer,
         limits: &Limits,
-        body_mode: impl FnOnce(&Request) -> Option<BodyMode>,
+        body_mode: impl FnOnce(&mut Request) -> Option<BodyMode>,
     ) -> Result<Event, RequestError> {
         if let Some(partial) = self.partial.take() {
             return self.go_on(partial, input, buffer, limits);
@@ -286,7 +286,7 @@ impl Decoder {
         input: &mut Input,
         buffer: &mut RequestBuffer,
         limits: &Limits,
-        body_mode: impl FnOnce(&Request) -> Option<BodyMode>,
+        body_mode: impl FnOnce(&mut Request) -> Option<BodyMode>,
     ) -> Result<Event, RequestError> {
         let length = match head.framing {
             Framing::Empty | Framing::Length(0) => {
@@ -301,7 +301,7 @@ impl Decoder {
             _ => Expectation::None,
         };
         // The result must not depend on how much of the body has arrived.
-        let body_mode = body_mode(&buffer.request);
+        let body_mode = body_mode(&mut buffer.request);
         if let Some(BodyMode::Streaming { most }) = body_mode {
             let body = BodyDecoder::new(head.framing, expectation, most)?;
             self.keep(buffer, Rest::Streamed(body));
@@ -365,7 +365,8 @@ impl Decoder {
     /// Keeps the request of the buffer as a copy. The buffer's memory is large, and the client
     /// decides how long this waits.
     fn keep(&mut self, buffer: &RequestBuffer, rest: Rest) {
-        let own = buffer.copy();
+        let mut own = buffer.copy();
+        *own.request.extensions_mut() = buffer.request.extensions().clone();
         self.partial = Some(Box::new(Partial {
             request: own.request,
             context: own.context,

@@ -178,6 +178,7 @@ impl RequestBuffer {
     pub fn restore_copy(&mut self, kept: &KeptRequest) {
         self.clear();
         self.request = text::read(&kept.head);
+        *self.request.extensions_mut() = kept.request.extensions().clone();
         self.is_head = kept.is_head;
         self.is_websocket = kept.is_websocket;
         self.head = kept.head.clone();
@@ -207,6 +208,12 @@ impl KeptRequest {
     #[must_use]
     pub fn request(&self) -> &Request {
         &self.request
+    }
+
+    /// The request, for a handler that prepares it.
+    #[cfg(feature = "http2")]
+    pub(crate) fn request_mut(&mut self) -> &mut Request {
+        &mut self.request
     }
 
     /// The head as text.

@@ -139,6 +139,28 @@ impl From<Arc<ServerConfig>> for Tls {
     }
 }
 
+/// The configuration of new connections. To take over that of another `Tls`, for example after the
+/// list of certificates has changed, pass it to [`Tls::replace`]. A later [`Tls::reload`] still reads
+/// the files of its own builder.
+///
+/// ```no_run
+/// use httpool::Tls;
+///
+/// fn add_certificate(running: &Tls) -> Result<(), httpool::TlsError> {
+///     let tls = Tls::builder()
+///         .certificate_files("example.org.pem", "example.org.key")
+///         .certificate_files("example.net.pem", "example.net.key")
+///         .build()?;
+///     running.replace(tls);
+///     Ok(())
+/// }
+/// ```
+impl From<Tls> for Arc<ServerConfig> {
+    fn from(tls: Tls) -> Self {
+        tls.config(Alpn::Http2)
+    }
+}
+
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls")

@@ -72,14 +72,17 @@ struct Reader(Arc<BodyChannel>);
 /// Asks the handler for the body mode of a request, unless the request is shed.
 #[inline(never)]
 pub(super) fn body_mode(
-    request: &Request,
+    request: &mut Request,
     overload: Option<Overload>,
     service: &Service,
 ) -> Option<BodyMode> {
     if overload.is_some() {
         return None;
     }
-    let mode = catch_unwind(AssertUnwindSafe(|| service.handler.body_mode(request)));
+    let mode = catch_unwind(AssertUnwindSafe(|| {
+        service.handler.prepare(request);
+        service.handler.body_mode(request)
+    }));
     Some(mode.unwrap_or_else(|_| {
         let (method, target) = (request.method(), request.uri());
         error!("the handler panicked on the head of {method} {target}");

@@ -62,7 +62,7 @@ fn unneeded_body_can_be_gathered_or_discarded() {
         );
         input.extend(head.as_bytes());
         for _ in 0..2 {
-            let body_mode = |_: &Request| Some(BodyMode::HeadOnly);
+            let body_mode = |_: &mut Request| Some(BodyMode::HeadOnly);
             let decoded = decoder.decode_with(&mut input, &mut buffer, &LIMITS, body_mode);
             assert_eq!(decoded, Ok(Event::HeadOnly), "until it is decided");
         }
