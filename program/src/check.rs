@@ -9,13 +9,15 @@ use httpool::ListenAddr;
 use rustix::fs::{Access, access};
 
 use super::cli::Args;
+use super::config::Config;
+use super::hosts::Served;
 use super::log_file::standard_stream;
-use super::site::Site;
-use super::{access_log, cli, files, https, logging};
+use super::{access_log, cli, https, logging};
 
 /// Checks the names, folders and files that the flags refer to. Settings that may be intended are
 /// warnings on standard error.
-pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<&'static str, String> {
+pub(crate) fn check(config: &Config, addresses: &[ListenAddr]) -> Result<&'static str, String> {
+    let args = &config.args;
     let has_warned = logging::set_up_for_check()?;
     warn(args);
     let others = [
@@ -28,7 +30,6 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<&'static st
     for address in addresses.iter().chain(others.into_iter().flatten()) {
         address.check().map_err(|error| error.to_string())?;
     }
-    files::error_pages(args)?;
     https::tls(args)?;
     for (flag, path) in [
         ("log-file", logging::file(args)),
@@ -39,7 +40,7 @@ pub(crate) fn check(args: &Args, addresses: &[ListenAddr]) -> Result<&'static st
                 .map_err(|error| format!("--{flag} {}: {error}", path.display()))?;
         }
     }
-    Site::open(args)?;
+    Served::open(config)?;
     Ok(match has_warned.load(Ordering::Relaxed) {
         true => "configuration is valid, with warnings\n",
         false => "configuration is valid\n",

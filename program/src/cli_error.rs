@@ -23,11 +23,15 @@ const RENAMED_VALUES: [(&str, &str, &str); 2] = [
     ("--symlinks", "none", "never"),
 ];
 
-fn renamed_flag(flag: &str) -> Option<&'static str> {
-    let flag = flag.strip_prefix("--")?;
-    let flag = flag.split('=').next()?;
+/// The new name of a flag that was renamed.
+pub(crate) fn renamed(flag: &str) -> Option<&'static str> {
     let found = RENAMED_FLAGS.iter().find(|(old, _)| *old == flag);
     found.map(|(_, new)| *new)
+}
+
+fn renamed_flag(flag: &str) -> Option<&'static str> {
+    let flag = flag.strip_prefix("--")?;
+    renamed(flag.split('=').next()?)
 }
 
 fn renamed_value(flag: &str, value: &str) -> Option<&'static str> {
@@ -46,18 +50,29 @@ pub(crate) fn renamed_variable(is_set: impl Fn(&str) -> bool) -> Option<String> 
     })
 }
 
-/// The source of a wrong value, which decides whether the line names the flag or the variable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ValueSource {
-    CommandLine,
-    Environment,
+/// A flag as its source writes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Named {
+    Flag(String),
+    Variable(String),
+    /// The key of a file, after the name of the file and the line.
+    Key(String),
 }
 
-/// One line that names the flag or the variable and says what is wrong with it.
-pub(crate) fn one_line(error: &Error, source: ValueSource) -> String {
+impl Named {
+    fn as_str(&self) -> &str {
+        let (Self::Flag(name) | Self::Variable(name) | Self::Key(name)) = self;
+        name
+    }
+}
+
+/// One line that names the flag, the variable or the line of a file, and says what is wrong with it.
+/// `named` names a flag that has this value.
+pub(crate) fn one_line(error: &Error, named: impl Fn(&str, &str) -> Named) -> String {
     let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
-    let name = name(&flag, source);
     let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
+    let source = source_of(&flag, &value, &named);
+    let name = source.as_str();
     if let Some(new) = renamed_value(&flag, &value) {
         return format!("{name} {value:?}: renamed, use {new}");
     }
@@ -77,13 +92,14 @@ pub(crate) fn one_line(error: &Error, source: ValueSource) -> String {
             Some(reason) => format!("{name} {value:?}: {reason}"),
             None => format!("{name} {value:?}: not a valid value"),
         },
-        ErrorKind::TooManyValues if source == ValueSource::Environment => {
+        ErrorKind::TooManyValues if !matches!(source, Named::Flag(_)) => {
             format!("{name} {value:?}: not true or false")
         }
         ErrorKind::TooManyValues => format!("{name} {value:?}: this flag takes no value"),
         ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg) {
             Some(other) if other != flag => {
-                format!("{name}: excludes {}, give one of them", bare(&other))
+                let other = source_of(&other, "", &named);
+                format!("{name}: excludes {}, give one of them", other.as_str())
             }
             _ => format!("{name}: given more than once"),
         },
@@ -100,12 +116,12 @@ pub(crate) fn one_line(error: &Error, source: ValueSource) -> String {
     }
 }
 
-/// The name of the flag without the placeholder of its value, or the name of its variable.
-fn name(flag: &str, source: ValueSource) -> String {
-    let name = bare(flag);
-    match source {
-        ValueSource::CommandLine => name.to_owned(),
-        ValueSource::Environment => environment::variable(name.trim_start_matches('-')),
+/// The name of an argument, which clap shows with the placeholder of its value.
+fn source_of(argument: &str, value: &str, named: impl Fn(&str, &str) -> Named) -> Named {
+    let argument = bare(argument.split('=').next().unwrap_or_default());
+    match argument.strip_prefix("--") {
+        Some(flag) => named(flag, value),
+        None => Named::Flag(argument.to_owned()),
     }
 }
 

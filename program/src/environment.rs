@@ -1,15 +1,16 @@
 //! Settings from the environment: `HTTPOOL_…` for each flag, and `PORT`.
 //!
-//! Each variable is turned into an argument of its flag and parsed with the command line. So there
-//! is one parser, one set of rules, and no list of variables to maintain.
+//! Each variable becomes a setting of its flag, which is parsed with those of the command line and
+//! of the configuration file. So there is one parser, one set of rules, and no list of variables to
+//! maintain.
 
 use std::ffi::{OsStr, OsString};
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, Command};
 use httpool::ListenAddr;
 
-use super::cli::is_typed;
+use super::config::{Given, Origin, Setting};
 
 /// The variable of the flag with this long name.
 pub(crate) fn variable(flag: &str) -> String {
@@ -24,34 +25,30 @@ pub(crate) fn flags(command: &Command) -> impl Iterator<Item = (&Arg, &str)> {
         .filter_map(|flag| Some((flag, flag.get_long()?)))
 }
 
-/// The arguments that the environment adds. They precede those of the command line.
+/// The settings of the environment.
 ///
 /// Variables without a flag are ignored; [`nearest`] finds those that are misspelt.
-pub(crate) fn arguments(
+pub(crate) fn settings(
     command: &Command,
-    typed: &ArgMatches,
     lookup: impl Fn(&str) -> Option<OsString>,
-) -> Vec<OsString> {
-    let mut arguments = Vec::new();
-    for (flag, name) in flags(command) {
-        if is_typed(typed, flag) {
-            continue;
-        }
+) -> impl Iterator<Item = Setting> {
+    flags(command).filter_map(move |(flag, name)| {
+        let variable = variable(name);
         let is_set = |value: &OsString| !value.is_empty() && !is_discovery(name, value);
-        let Some(value) = lookup(&variable(name)).filter(is_set) else {
-            continue;
-        };
-        match flag.get_action() {
-            ArgAction::SetTrue if is_no(&value) => {}
-            ArgAction::SetTrue if is_yes(&value) => arguments.push(format!("--{name}").into()),
-            ArgAction::Append => {
-                arguments.extend(pieces(&value).map(|piece| argument(name, &piece)));
-            }
+        let value = lookup(&variable).filter(is_set)?;
+        let given = match flag.get_action() {
+            ArgAction::SetTrue if is_no(&value) => Given::Off,
+            ArgAction::SetTrue if is_yes(&value) => Given::Bare,
+            ArgAction::Append => Given::Values(pieces(&value).collect()),
             // The parser rejects the value of a switch that is neither yes nor no.
-            _ => arguments.push(argument(name, &value)),
-        }
-    }
-    arguments
+            _ => Given::Values(vec![value]),
+        };
+        Some(Setting {
+            flag: name.to_owned(),
+            given,
+            origin: Origin::Variable(variable),
+        })
+    })
 }
 
 /// The variable of a flag with a name similar to this one, unless a flag has exactly this variable.
@@ -95,12 +92,6 @@ pub(crate) fn port(
 /// Kubernetes and Docker put into `HTTPOOL_PORT`.
 fn is_discovery(flag: &str, value: &OsStr) -> bool {
     flag == "port" && value.to_str().is_some_and(|value| value.contains("://"))
-}
-
-fn argument(name: &str, value: &OsStr) -> OsString {
-    let mut argument = OsString::from(format!("--{name}="));
-    argument.push(value);
-    argument
 }
 
 /// The parts of a list with commas or spaces. A value that is not UTF-8 stays whole, and the parser

@@ -8,10 +8,12 @@ mod announce;
 mod check;
 mod cli;
 mod cli_error;
+mod config;
 mod environment;
 mod exit;
 mod files;
 mod flag_rules;
+mod hosts;
 mod https;
 mod inspect;
 mod log_file;
@@ -19,6 +21,7 @@ mod logging;
 mod observers;
 mod page_urls;
 mod qr_code;
+mod rules;
 mod side_server;
 mod signals;
 mod site;
@@ -28,7 +31,6 @@ mod value_parsers;
 use std::env;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use httpool::services::AccessLog;
@@ -37,14 +39,15 @@ use httpool::{Builder, DrainReport, ListenAddr, Tls};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use cli::{Args, CliExit};
+use config::Config;
 use exit::Exit;
+use hosts::Served;
 use https::Redirect;
 use inspect::LateObserver;
 use log_file::LogFile;
 use observers::Observers;
 use side_server::SideServer;
 use signals::{CaughtSignals, Reloadable, SignalThreads, Starting};
-use site::Site;
 use systemd::PassedSocket;
 
 /// Returning from `main` ends the process, including workers whose handlers have not returned.
@@ -60,16 +63,18 @@ fn main() -> ExitCode {
 }
 
 fn program(caught: CaughtSignals, passed: io::Result<Vec<PassedSocket>>) -> Exit {
-    let args = match cli::parse(env::args_os(), |name| env::var_os(name)) {
-        Ok(args) => args,
+    let config = match config::load(env::args_os(), |name| env::var_os(name)) {
+        Ok(config) => config,
         Err(exit) => {
             caught.restore_default();
             return match exit {
                 CliExit::Print(text) => print(&text, Exit::Complete),
                 CliExit::Error(line) => print_error(&line, Exit::Usage),
+                CliExit::Failed(line) => print_error(&line, Exit::Failed),
             };
         }
     };
+    let args = &config.args;
     let passed = match passed {
         Ok(passed) => passed,
         Err(error) => {
@@ -85,14 +90,19 @@ fn program(caught: CaughtSignals, passed: io::Result<Vec<PassedSocket>>) -> Exit
     } else {
         Vec::new()
     };
-    let has_tls_socket = passed.iter().any(|passed| passed.is_tls);
-    let checked = flag_rules::check(&args, has_tls_socket);
-    if let Err(line) = checked.and_then(|()| addresses::check(&args, &addresses)) {
+    let relocate = |line| config.settings.relocate(line);
+    let checked = config.check(has_tls_socket(&passed));
+    let checked = checked.and_then(|()| addresses::check(args, &addresses).map_err(relocate));
+    if let Err(line) = checked {
         return print_error(&line, Exit::Usage);
+    }
+    if args.print_config {
+        caught.restore_default();
+        return print(&config::print(&config), Exit::Complete);
     }
     if args.check {
         caught.restore_default();
-        return match check::check(&args, &addresses) {
+        return match check::check(&config, &addresses).map_err(relocate) {
             Ok(text) => print(text, Exit::Complete),
             Err(line) => print_error(&line, Exit::Failed),
         };
@@ -101,29 +111,31 @@ fn program(caught: CaughtSignals, passed: io::Result<Vec<PassedSocket>>) -> Exit
         Ok(starting) => starting,
         Err(error) => return print_error(&signal_error(&error), Exit::Failed),
     };
-    let log_file = match logging::set_up(&args) {
+    let log_file = match logging::set_up(args).map_err(relocate) {
         Ok(file) => file,
         Err(line) => return print_error(&line, Exit::Failed),
     };
-    match serve(&args, addresses, passed, log_file, starting) {
+    match serve(&config, addresses, passed, log_file, starting).map_err(relocate) {
         Ok(exit) => exit,
         Err(line) => {
-            logging::failure(&args, &line);
+            logging::failure(args, &line);
             Exit::Failed
         }
     }
 }
 
 fn serve(
-    args: &Args,
+    config: &Config,
     addresses: Vec<ListenAddr>,
     passed: Vec<PassedSocket>,
     log_file: Option<LogFile>,
     starting: Starting,
 ) -> Result<Exit, String> {
+    let args = &config.args;
     check::warn(args);
     raise_descriptor_limit();
-    let site = Site::open(args)?;
+    let served = Served::open(config)?;
+    let has_tls_socket = has_tls_socket(&passed);
     let tls = https::tls(args)?;
     let builder = listen(args, addresses, passed, tls.as_ref());
     let (access_log, access_file) = access_log::start(args)?;
@@ -132,11 +144,7 @@ fn serve(
     let builder = observers.observe(builder);
     let rejected = LateObserver::default();
     let builder = rejected.observe(args, builder);
-    let pages = files::error_pages(args)?.map(Arc::new);
-    let builder = match &pages {
-        Some(pages) => builder.error_pages(Arc::clone(pages)),
-        None => builder,
-    };
+    let builder = served.configure(builder);
     let builder = match args.hsts {
         Some(time) => builder.default_headers(https::hsts(args, time)),
         None => builder,
@@ -151,18 +159,17 @@ fn serve(
     let redirect = (!args.redirect_http.is_empty())
         .then(|| SideServer::redirect(args, &observers, Redirect::to(&server)))
         .transpose()?;
+    let (handler, reloadables) = served.start(config, has_tls_socket, tls, inspect)?;
     let files = (log_file.into_iter().chain(access_file))
         .map(Reloadable::Log)
-        .chain(pages.map(Reloadable::Pages))
-        .chain(tls.map(Reloadable::Tls))
-        .chain(site.reloadables())
+        .chain(reloadables)
         .collect();
     let longest_drain = args.drain_delay.0.saturating_add(args.drain_timeout.0);
     let signal_threads = starting
         .serve(server.handle(), longest_drain, files)
         .map_err(|error| signal_error(&error))?;
     announce::announce(&server, args);
-    let result = server.run(site.inspect(inspect).into_handler());
+    let result = server.run(handler);
     // This comes first, because the steps below may wait.
     let exit = result.as_ref().map(log_report);
     redirect
@@ -176,6 +183,10 @@ fn serve(
     finish_logs(inspect_log, access_log, left, &signal_threads);
     signal_threads.finish();
     exit.map_err(|error| format!("the server failed: {error}"))
+}
+
+fn has_tls_socket(passed: &[PassedSocket]) -> bool {
+    passed.iter().any(|passed| passed.is_tls)
 }
 
 /// Writes what remains of the logs, once the drain has left this much of its time.

@@ -21,6 +21,7 @@ use signal_hook::flag;
 use signal_hook::iterator::{Handle as Source, Signals};
 use signal_hook::low_level::signal_name;
 
+use super::config::Reloader;
 use super::exit::Exit;
 use super::log_file::LogFile;
 use super::systemd;
@@ -83,6 +84,8 @@ pub(crate) enum Reloadable {
     Tls(Tls),
     /// Reopened under its name, after another folder has replaced it.
     Folder(Arc<ServeDir>),
+    /// The configuration file is read again, with everything that it names.
+    Config(Box<Reloader>),
 }
 
 impl CaughtSignals {
@@ -321,6 +324,15 @@ impl Reloadable {
             Self::Folder(files) => match files.reload() {
                 Ok(()) => log::info!("folder reopened"),
                 Err(error) => log::error!("folder not reopened, keeping the old one: {error}"),
+            },
+            Self::Config(reloader) => match reloader.reload() {
+                Ok(warnings) => {
+                    warnings.iter().for_each(|line| log::warn!("{line}"));
+                    log::info!("configuration reloaded");
+                }
+                Err(line) => {
+                    log::error!("configuration reload failed, keeping the old one: {line}");
+                }
             },
         }
     }

@@ -11,6 +11,8 @@ mod access_log;
 mod admin;
 /// Flags, environment variables and error messages.
 mod cli;
+/// The configuration file: hosts, redirects, reloads and wrong files.
+mod configuration;
 /// The echo service, its flags and the served folder.
 mod echo;
 /// Error pages from a folder.

@@ -9,7 +9,7 @@ use crate::environment;
 use crate::exit::Exit;
 
 /// The flag `-h`. It has a name of its own, because its help has another form than that of `--help`.
-pub(super) const SHORT_HELP_FLAG: &str = "short-help";
+pub(crate) const SHORT_HELP_FLAG: &str = "short-help";
 
 /// The flags of `-h`, each with one line. `--help` describes all flags at length.
 pub(super) const SHORT_HELP: &[(&str, &str)] = &[
@@ -23,6 +23,7 @@ pub(super) const SHORT_HELP: &[(&str, &str)] = &[
     ("qr", "Print a QR code of an address for other devices"),
     ("open", "Open the server in a browser"),
     ("check", "Validate the configuration and exit"),
+    ("config", "File with settings, virtual hosts and redirects"),
     ("listing", "List folders without an index file"),
     (
         "precompressed",
@@ -38,13 +39,13 @@ pub(super) const SHORT_HELP: &[(&str, &str)] = &[
 ];
 
 /// The flags under the headings of `--help`, as one list.
-pub(super) fn short_help() -> String {
+pub(crate) fn short_help() -> String {
     let command = command().mut_args(|flag| flag.help_heading(None));
     command.clone().render_help().to_string()
 }
 
 /// The flags as a `clap` command, with the additions that are the same for all of them.
-pub(super) fn command() -> clap::Command {
+pub(crate) fn command() -> clap::Command {
     let command = Args::command();
     let variables: Vec<(String, String, String)> = environment::flags(&command)
         .map(|(flag, name)| {
@@ -90,8 +91,8 @@ pub(super) fn command() -> clap::Command {
 fn after_help() -> String {
     let mut text = format!(
         "Environment:\n  \
-         Each flag is also an environment variable, shown beside it. The command line takes precedence, and an \
-         empty variable counts as unset. {} and the variables of all other repeatable flags take \
+         Each flag is also an environment variable, shown beside it. The command line takes precedence over \
+         variables, and variables over the file of --config. An empty variable counts as unset. {} and the variables of all other repeatable flags take \
          several values, separated by commas or spaces.\n\n  \
          PORT            Listen on *:PORT if no address is given\n  \
          LISTEN_FDS      Sockets passed in by systemd, which replace PORT and the default;\n                  \
@@ -104,7 +105,7 @@ fn after_help() -> String {
          Signals:\n  \
          SIGTERM and SIGINT start a shutdown: every request already received gets its response. A \
          second signal aborts open requests. SIGHUP and SIGUSR1 reopen log files and the folder, and \
-         reload certificates and error pages. A signal that was ignored at the start stays \
+         reload certificates, error pages and the file of --config. A signal that was ignored at the start stays \
          ignored.\n\n\
          Exit codes:\n",
         environment::variable("listen")

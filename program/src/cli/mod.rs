@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use clap::{Arg, ArgMatches, FromArgMatches as _, Parser, ValueHint, parser};
+use clap::{Parser, ValueHint};
 use httpool::http::HeaderValue;
 use httpool::services::inspect::FaultList;
 use httpool::{Builder, ListenAddr, Server, TrustedProxy, defaults};
@@ -16,9 +16,9 @@ use log::LevelFilter;
 pub(crate) use self::choices::{
     ClientAuth, Etag, ForwardingHeaders, Json, LogFormat, RequestFormat, Switch, SymlinkChoice,
 };
-use self::command::{SHORT_HELP_FLAG, command, short_help};
+pub(crate) use self::command::{SHORT_HELP_FLAG, command, short_help};
 use super::addresses::{LISTEN, Listen};
-use super::cli_error::{ValueSource, one_line, renamed_variable};
+use super::config::Settings;
 use super::environment;
 use super::value_parsers::{
     Size, Span, count, limit, media_type, origin, path_prefix, policy, port, secret, seed,
@@ -218,6 +218,15 @@ pub(crate) struct Args {
     /// listening
     #[arg(long)]
     pub(crate) check: bool,
+
+    /// File with settings, as TOML: the long names of flags, virtual hosts, redirects and rewrites
+    /// [default: none]
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Print each setting with its source, in the form of a file for --config, and exit
+    #[arg(long)]
+    pub(crate) print_config: bool,
 
     /// Address to listen on for proxies that send the PROXY protocol, version 1 or 2; needs
     /// --trusted-proxy and rejects all other peers; repeatable [default: none]
@@ -430,44 +439,8 @@ pub(crate) enum CliExit {
     Print(String),
     /// The usage is wrong; this line says how.
     Error(String),
-}
-
-/// Reads the command line, then the environment for flags that are not on it.
-pub(crate) fn parse(
-    typed: impl IntoIterator<Item = OsString>,
-    lookup: impl Fn(&str) -> Option<OsString>,
-) -> Result<Args, CliExit> {
-    let typed: Vec<OsString> = typed.into_iter().collect();
-    let matches = command()
-        .try_get_matches_from(&typed)
-        .map_err(|error| CliExit::new(&error, ValueSource::CommandLine))?;
-
-    if matches.get_flag(SHORT_HELP_FLAG) {
-        return Err(CliExit::Print(short_help()));
-    }
-    let is_set = |name: &str| lookup(name).is_some_and(|value| !value.is_empty());
-    if let Some(line) = renamed_variable(is_set) {
-        return Err(CliExit::Error(line));
-    }
-    // The command line alone is valid, so any error now comes from the environment.
-    let mut all = environment::arguments(&command(), &matches, lookup);
-    all.splice(0..0, typed.first().cloned());
-    all.extend(typed.into_iter().skip(1));
-    let mut args = command()
-        .try_get_matches_from(all)
-        .and_then(|matches| Args::from_arg_matches(&matches))
-        .map_err(|error| CliExit::new(&error, ValueSource::Environment))?;
-    args.root = args.root.or_else(|| args.folder.clone());
-    Ok(args)
-}
-
-/// Whether the command line sets this flag, also as the argument `DIR`, which is `--root`.
-pub(crate) fn is_typed(typed: &ArgMatches, flag: &Arg) -> bool {
-    let is_given = |id: &str| typed.value_source(id) == Some(parser::ValueSource::CommandLine);
-    match flag.get_id().as_str() {
-        "root" => is_given("root") || is_given("folder"),
-        id => is_given(id),
-    }
+    /// The configuration file can't be read; this line says why.
+    Failed(String),
 }
 
 /// Warnings about variables that belong to no flag but have a name similar to one.
@@ -566,9 +539,9 @@ impl Args {
 }
 
 impl CliExit {
-    fn new(error: &clap::Error, source: ValueSource) -> Self {
+    pub(crate) fn new(error: &clap::Error, settings: &Settings) -> Self {
         if error.use_stderr() {
-            Self::Error(one_line(error, source))
+            Self::Error(settings.explain(error))
         } else {
             Self::Print(error.render().to_string())
         }

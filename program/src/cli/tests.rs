@@ -3,12 +3,13 @@ use std::time::Duration;
 use clap::ArgAction;
 
 use super::*;
+use crate::config;
 use crate::exit::Exit;
 
 /// Parses these arguments and variables.
 fn parse_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Args, CliExit> {
     let typed = ["httpool"].iter().chain(arguments).map(OsString::from);
-    parse(typed, environment_of(variables))
+    config::load(typed, environment_of(variables)).map(|config| config.args)
 }
 
 fn environment_of<'a>(variables: &'a [(&str, &str)]) -> impl Fn(&str) -> Option<OsString> + 'a {
@@ -102,6 +103,8 @@ fn every_flag_has_a_variable() {
         ("cors", "https://shop.example"),
         ("security-headers", "true"),
         ("check", "true"),
+        ("config", "/dev/null"),
+        ("print-config", "true"),
         ("listen-proxy-protocol", "127.0.0.1:4002"),
         ("trusted-proxy", "10.0.0.0/8"),
         ("forwarded-by", "forwarded"),

@@ -10,22 +10,24 @@ use std::sync::Arc;
 
 use httpool::services::Echo;
 use httpool::services::inspect::Inspect;
-use httpool::{Handler, ServeDir};
+use httpool::{Handler, Layered, ServeDir};
 
 use self::layers::Layers;
 use super::cli::Args;
 use super::files;
+use super::rules::Rules;
 use super::signals::Reloadable;
 
 /// What is served, and the layers around it.
 pub(crate) struct Site {
     service: Service,
+    rules: Option<Rules>,
     layers: Layers,
 }
 
 enum Service {
     Folder(Arc<ServeDir>),
-    Inspect(Box<Inspect>),
+    Inspect(Arc<Inspect>),
     Echo(Echo),
 }
 
@@ -38,19 +40,28 @@ impl Site {
             None => Service::Echo(Echo::new(args.echo_json.into())),
         };
         let layers = Layers::open(args)?;
-        Ok(Self { service, layers })
+        Ok(Self {
+            service,
+            rules: None,
+            layers,
+        })
     }
 
     /// Serves the inspector, if there is one. It is opened later than the rest, because it needs the
     /// addresses of the server.
-    pub(crate) fn inspect(self, inspect: Option<Inspect>) -> Self {
+    pub(crate) fn inspect(self, inspect: Option<Arc<Inspect>>) -> Self {
         match inspect {
             Some(inspect) => Self {
-                service: Service::Inspect(Box::new(inspect)),
+                service: Service::Inspect(inspect),
                 ..self
             },
             None => self,
         }
+    }
+
+    /// Redirects and rewrites requests, if there are rules for that.
+    pub(crate) fn rules(self, rules: Option<Rules>) -> Self {
+        Self { rules, ..self }
     }
 
     /// What is opened again when a signal asks for that.
@@ -64,11 +75,19 @@ impl Site {
 
     /// The handler of a server. Without layers it is the service itself.
     pub(crate) fn into_handler(self) -> Arc<dyn Handler> {
-        match self.service {
-            Service::Folder(folder) if self.layers.is_empty() => folder,
-            Service::Folder(folder) => self.layers.around(folder),
-            Service::Inspect(inspect) => self.layers.around(*inspect),
-            Service::Echo(echo) => self.layers.around(echo),
+        let layers = self.layers;
+        match (self.service, self.rules) {
+            (Service::Folder(folder), None) if layers.is_empty() => folder,
+            (Service::Folder(folder), None) => layers.around(folder),
+            (Service::Inspect(inspect), None) => layers.around(inspect),
+            (Service::Echo(echo), None) => layers.around(echo),
+            (Service::Folder(folder), Some(rules)) => layers.around(ruled(folder, rules)),
+            (Service::Inspect(inspect), Some(rules)) => layers.around(ruled(inspect, rules)),
+            (Service::Echo(echo), Some(rules)) => layers.around(ruled(echo, rules)),
         }
     }
+}
+
+fn ruled<H: Handler>(handler: H, rules: Rules) -> Layered<H> {
+    Layered::new(handler).layer(rules)
 }
