@@ -473,7 +473,11 @@ fn example_of_the_document_is_valid() {
     let document = fs::read_to_string(document).expect("the document exists");
     let (_, rest) = document.split_once("```toml\n").expect("it has an example");
     let (example, _) = rest.split_once("```").expect("the example ends");
-    let files = [("www/a", ""), ("blog/errors/404.html", "none")];
+    let files = [
+        ("www/index.html", ""),
+        ("blog/index.html", ""),
+        ("blog/errors/404.html", "none"),
+    ];
     let folder = folder(example, &files);
     let authority = CertificateAuthority::new();
     for name in ["example.org", "blog.example.org"] {
