@@ -16,6 +16,7 @@ use crate::message::problem;
 use crate::message::request_error::RequestError;
 use crate::message::request_id;
 use crate::message::request_id::REQUEST_ID;
+use crate::message::user_name::UserName;
 use crate::message::{
     ClientInfo, Later, MatchedPath, Outcome, Overload, Problem, RawRequest, RejectReason, Request,
     RequestRecord, RequestTimes, Response,
@@ -54,6 +55,7 @@ pub(super) struct Transaction {
     client_info: ClientInfo,
     /// The path of the route, if there are observers.
     matched_path: Option<MatchedPath>,
+    user: Option<UserName>,
     since: Instant,
     received: u64,
     id: Option<HeaderValue>,
@@ -109,6 +111,7 @@ impl Transaction {
         Self {
             client_info,
             matched_path: None,
+            user: None,
             since: arrival.since,
             received: request.body().length().unwrap_or_default(),
             id: service
@@ -168,6 +171,7 @@ impl Transaction {
             call();
         } else {
             ((), self.matched_path) = MatchedPath::record(call);
+            self.user = response.as_ref().and_then(UserName::of).cloned();
         }
         self.handler_time = began.map(|began| began.elapsed());
         match response {
@@ -423,6 +427,7 @@ impl Transaction {
             raw_request,
             client_info: &self.client_info,
             matched_path: self.matched_path.as_ref(),
+            user: self.user.as_ref(),
             id: self.id.as_ref(),
             outcome: self.outcome,
             status: sent.status,

@@ -32,6 +32,7 @@ pub(crate) mod response;
 #[cfg(feature = "_tls")]
 pub(crate) mod tls_info;
 pub(crate) mod upgrade;
+pub(crate) mod user_name;
 pub(crate) mod waker;
 
 pub use self::body::{Body, BodySender, SendError, TrySendError};

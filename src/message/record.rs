@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, Version};
 
+use super::user_name::UserName;
 use super::{ClientInfo, MatchedPath, RawRequest, RejectReason};
 
 /// Receives a record of every request, for logs and metrics.
@@ -72,6 +73,7 @@ pub struct RequestRecord<'a> {
     pub(crate) raw_request: &'a RawRequest,
     pub(crate) client_info: &'a ClientInfo,
     pub(crate) matched_path: Option<&'a MatchedPath>,
+    pub(crate) user: Option<&'a UserName>,
     pub(crate) id: Option<&'a HeaderValue>,
     pub(crate) outcome: Outcome,
     pub(crate) status: StatusCode,
@@ -178,6 +180,25 @@ impl RequestRecord<'_> {
         self.matched_path
     }
 
+    /// Returns the name of the user that [`BasicAuth`](crate::layers) has authenticated. A layer that
+    /// replaces the whole response loses it, and a response of the server has none.
+    ///
+    /// ```
+    /// use httpool::{Observer, RequestRecord};
+    ///
+    /// struct Audit;
+    ///
+    /// impl Observer for Audit {
+    ///     fn on_response(&self, record: &RequestRecord<'_>) {
+    ///         eprintln!("{}: {}", record.user().unwrap_or("-"), record.status());
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.user.map(UserName::as_str)
+    }
+
     /// Returns the request id, if the server [assigns ids](crate::Builder::request_ids).
     #[must_use]
     pub fn id(&self) -> Option<&str> {
@@ -265,6 +286,7 @@ mod tests {
                 raw_request: &RawRequest::new(head.into(), None),
                 client_info: &ClientInfo::new(PeerAddr::UNIX),
                 matched_path: None,
+                user: None,
                 id: None,
                 outcome: Outcome::Handled,
                 status: StatusCode::OK,

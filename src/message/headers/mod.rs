@@ -7,6 +7,7 @@
     feature = "zstd"
 ))]
 pub(crate) mod accept_encoding;
+pub(crate) mod connection;
 pub(crate) mod default_headers;
 pub(crate) mod list;
 pub(crate) mod media_type;

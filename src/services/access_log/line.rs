@@ -38,7 +38,7 @@ const COMMON_TIME: &[BorrowedFormatItem<'_>] =
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AccessFormat {
-    /// Common Log Format: client, time, request line, status, and length of the response's content.
+    /// Common Log Format: client, user, time, request line, status, and length of the response's content.
     /// If the server [assigns ids](crate::Builder::request_ids), the request's id follows in
     /// quotes.
     Common,
@@ -129,7 +129,9 @@ fn write_common(
         Some(client) => push(client.ip().map_or(client, PeerAddr::from), out),
         None => out.push(b'-'),
     }
-    out.extend_from_slice(b" - - [");
+    out.extend_from_slice(b" - ");
+    push_user(record.user(), out);
+    out.extend_from_slice(b" [");
     out.extend_from_slice(timestamp.at(now, COMMON_TIME).as_bytes());
     out.extend_from_slice(b"] \"");
     match record.raw_request().request_line() {
@@ -194,6 +196,17 @@ fn push(value: impl fmt::Display, out: &mut Vec<u8>) {
     write!(out, "{value}").expect("writing to a Vec can't fail");
 }
 
+/// Appends the name of a user. It has no quotes, so its spaces are escaped, too.
+fn push_user(user: Option<&str>, out: &mut Vec<u8>) {
+    let name = user.unwrap_or("-").as_bytes();
+    for (index, word) in name.split(|byte| *byte == b' ').enumerate() {
+        if index > 0 {
+            out.extend_from_slice(b"\\x20");
+        }
+        push_escaped(word, out);
+    }
+}
+
 /// Appends bytes of the client, escaped so that they end neither the quotes nor the line.
 fn push_escaped(bytes: &[u8], out: &mut Vec<u8>) {
     for &byte in bytes {
@@ -216,6 +229,7 @@ mod tests {
     use crate::message::Outcome;
     #[cfg(feature = "proxy")]
     use crate::message::client_info;
+    use crate::message::user_name::UserName;
     use crate::message::{ClientInfo, RawRequest, RequestError};
 
     const NOW: Duration = Duration::from_millis(971_186_136_789);
@@ -252,6 +266,7 @@ mod tests {
             raw_request: &raw_request,
             client_info,
             matched_path: None,
+            user: None,
             id: None,
             outcome: Outcome::Handled,
             status: StatusCode::OK,
@@ -289,6 +304,7 @@ mod tests {
                 raw_request: &raw_request,
                 client_info: &client_info,
                 matched_path,
+                user: None,
                 id,
                 outcome: Outcome::Handled,
                 status: StatusCode::OK,
@@ -308,6 +324,19 @@ mod tests {
         assert_eq!(end(AccessFormat::Common, None, None), " \"-\"");
         let named = end(AccessFormat::Combined, Some(&path), Some(&ID));
         assert!(named.ends_with(&format!(" \"a-1\"{escaped}")), "{named}");
+    }
+
+    #[test]
+    fn user_is_one_word_of_a_text_line() {
+        let user = UserName::new("ada \"von\" lovelace");
+        let user: &'static UserName = Box::leak(Box::new(user));
+        let common = line(AccessFormat::Common, HEAD, |record| {
+            record.user = Some(user);
+        });
+        let expected = r"192.0.2.7 - ada\x20\x22von\x22\x20lovelace [10/";
+        assert!(common.starts_with(expected), "{common}");
+        let json = line(AccessFormat::Json, HEAD, |record| record.user = Some(user));
+        assert!(json.contains(r#""user":"ada \"von\" lovelace""#), "{json}");
     }
 
     static ID: HeaderValue = HeaderValue::from_static("a-1");

@@ -344,6 +344,7 @@ mod tests {
             raw_request: &raw_request,
             client_info: &client_info,
             matched_path: None,
+            user: None,
             id: None,
             outcome: Outcome::Handled,
             status: StatusCode::OK,

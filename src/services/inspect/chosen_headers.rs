@@ -2,17 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-/// Headers of the framing and the connection.
-const OF_THE_SERVER: [&str; 8] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+use crate::message::headers::connection::is_of_the_connection;
 
 /// Headers that protect a browser from the content of a response.
 const PROTECTING: [&str; 2] = ["content-security-policy", "x-content-type-options"];
@@ -48,10 +38,10 @@ const OPENING: [&str; 3] = ["access-control-", "cross-origin-", "timing-allow-or
 ///
 /// If the client may not choose it, with the reason.
 pub(super) fn check(name: &HeaderName) -> Result<(), &'static str> {
-    let name = name.as_str();
-    if OF_THE_SERVER.contains(&name) {
+    if is_of_the_connection(name) {
         return Err("the server sets it");
     }
+    let name = name.as_str();
     if PROTECTING.contains(&name) {
         return Err("it protects browsers from the content");
     }

@@ -411,6 +411,7 @@ mod tests {
                 raw_request: &RawRequest::new(b"GET / HTTP/1.1\r\n\r\n"[..].into(), None),
                 client_info: &ClientInfo::new(PeerAddr::UNIX),
                 matched_path: path,
+                user: None,
                 id: None,
                 outcome: Outcome::Handled,
                 status: StatusCode::OK,

@@ -13,6 +13,7 @@ use subtle::{Choice, ConstantTimeEq as _};
 
 #[cfg(feature = "password-hashes")]
 use super::password_hashes::{PasswordHashes, TooManyVerifications};
+use crate::message::user_name::UserName;
 use crate::message::{BodyMode, Problem, Request, Response};
 use crate::web::{Layer, Next};
 
@@ -194,8 +195,12 @@ impl Layer for BasicAuth {
     fn handle(&self, request: &mut Request, next: Next<'_>) -> Response {
         match self.user(request.headers()) {
             Ok(user) => {
+                // A handler may take the request, and the log has the name, too.
+                let name = UserName::new(&user.0);
                 request.extensions_mut().insert(user);
-                next.handle(request)
+                let mut response = next.handle(request);
+                name.attach(&mut response);
+                response
             }
             #[cfg(feature = "password-hashes")]
             Err(Refusal::Busy(busy)) => busy.to_response(request.headers()),

@@ -35,6 +35,7 @@ mod max_body;
 mod password_hashes;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
+mod set_headers;
 #[cfg(feature = "tracing")]
 mod trace;
 
@@ -56,6 +57,7 @@ pub use self::password_hashes::{PasswordFileError, PasswordHashes, TooManyVerifi
 #[cfg(feature = "rate-limit")]
 pub use self::rate_limit::RateLimit;
 pub use self::security_headers::SecurityHeaders;
+pub use self::set_headers::SetHeaders;
 pub use self::timeout::{Deadline, Timeout, TooLate};
 #[cfg(feature = "tracing")]
 pub use self::trace::Trace;

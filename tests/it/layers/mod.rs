@@ -17,6 +17,7 @@ mod rate_limit;
 mod replaced_bodies;
 mod security_headers;
 mod server_responses;
+mod set_headers;
 mod timeout;
 #[cfg(feature = "tracing")]
 mod trace;

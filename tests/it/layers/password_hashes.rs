@@ -6,7 +6,7 @@ use httpool::Layered;
 use httpool::layers::{BasicAuth, PasswordHashes, User};
 use httpool::{Handler, Request};
 
-use crate::support::{TempPath, TestServer, Visitor, eventually};
+use crate::support::{TempDir, TempPath, TestServer, Visitor, eventually};
 
 /// The passwords are `lovelace` and `grace`.
 const ADA: &str = "ada:$2y$04$abcdefghijklmnopqrstuuhiTVLHQPvYzPykOsCOnc5I00eOfh33K";
@@ -65,4 +65,37 @@ fn wrong_line_of_a_file_is_named() {
         "{error}"
     );
     assert!(!error.contains("secret"), "{error}");
+}
+
+#[test]
+fn reload_reads_at_once_and_keeps_the_users_of_a_valid_file() {
+    let file = TempPath::new("password-hashes-reload");
+    let write = |text: &str| fs::write(&file, text).expect("the file can be written");
+    write("");
+    let hashes = PasswordHashes::open(&file).expect("there may be no users");
+    assert!(hashes.is_empty());
+    write(ADA);
+    hashes.reload().expect("the file is valid");
+    assert!(!hashes.is_empty());
+    assert_eq!(hashes.verify("ada", "lovelace"), Ok(true));
+    write("ada:lovelace");
+    let error = hashes.reload().expect_err("the line has no hash");
+    assert!(error.to_string().contains(":1: "), "{error}");
+    assert_eq!(hashes.verify("ada", "lovelace"), Ok(true));
+    let fixed = PasswordHashes::parse(ADA).expect("the line is valid");
+    fixed.reload().expect("there is nothing to read");
+    assert_eq!(fixed.verify("ada", "lovelace"), Ok(true));
+}
+
+#[test]
+fn only_regular_files_of_bounded_size_are_read() {
+    let folder = TempDir::new();
+    folder.pipe("pipe").sparse("huge", 16 * 1024 * 1024 + 1);
+    let reason = |name: &str| {
+        let error = PasswordHashes::open(folder.path(name)).expect_err("it is no file of users");
+        error.to_string()
+    };
+    assert!(reason("pipe").ends_with("not a regular file"));
+    assert!(reason("").ends_with("not a regular file"));
+    assert!(reason("huge").ends_with("larger than 16 MiB"));
 }

@@ -46,6 +46,7 @@ pub(super) fn write_json(
     object.put("target", parts.next());
     object.put("version", parts.next());
     object.put("route", record.matched_path().map(MatchedPath::as_str));
+    object.put("user", record.user());
     object.put("host", host);
     object.put_number("status", Some(record.status().as_u16().into()));
     object.put("outcome", outcome);

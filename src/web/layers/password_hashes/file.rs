@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::error::Error;
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -14,10 +14,14 @@ use log::{error, info};
 
 use super::Users;
 use super::hash::{Hash, HashFault};
+use crate::fs::regular_file;
 use crate::sync::ignore_poison;
 
 /// How often a file is looked at.
 const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Largest file that is read. It has room for 200,000 users.
+const MAX_SIZE: u64 = 16 * 1024 * 1024;
 
 /// Where the users come from.
 pub(super) struct Source {
@@ -103,6 +107,19 @@ impl Source {
         })
     }
 
+    /// Reads the file again, if there is one.
+    pub(super) fn reload(&self) -> Result<(), PasswordFileError> {
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        let version = Version::of(path).ok();
+        let users = Arc::new(read(path)?);
+        let mut state = ignore_poison(self.state.lock());
+        state.users = users;
+        state.version = version;
+        Ok(())
+    }
+
     /// The current users.
     pub(super) fn users(&self, now: Instant) -> Arc<Users> {
         let mut state = ignore_poison(self.state.lock());
@@ -147,7 +164,7 @@ impl Version {
 }
 
 fn read(path: &Path) -> Result<Users, PasswordFileError> {
-    let read = fs::read(path).map_err(|error| PasswordFileError {
+    let read = read_bounded(path).map_err(|error| PasswordFileError {
         path: None,
         fault: Fault::Read(error),
     });
@@ -156,6 +173,17 @@ fn read(path: &Path) -> Result<Users, PasswordFileError> {
         path: Some(path.to_owned()),
         ..error
     })
+}
+
+/// Reads a regular file of at most [`MAX_SIZE`].
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = regular_file::open(path)?;
+    file.take(MAX_SIZE + 1).read_to_end(&mut text)?;
+    match text.len() as u64 {
+        ..=MAX_SIZE => Ok(text),
+        _ => Err(io::Error::other("the file is larger than 16 MiB")),
+    }
 }
 
 pub(super) fn parse(text: &[u8]) -> Result<Users, PasswordFileError> {

@@ -132,6 +132,40 @@ impl PasswordHashes {
         users.map(Source::fixed).map(Self::new)
     }
 
+    /// Reads the file again at once, for example when a signal asks for it. Users from text stay as they
+    /// are.
+    ///
+    /// ```no_run
+    /// use httpool::layers::PasswordHashes;
+    ///
+    /// let users = PasswordHashes::open("/etc/library/users")?;
+    /// if let Err(error) = users.reload() {
+    ///     eprintln!("the old users stay: {error}");
+    /// }
+    /// # Ok::<(), httpool::layers::PasswordFileError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be read, or has an invalid line. The users stay as they were.
+    pub fn reload(&self) -> Result<(), PasswordFileError> {
+        self.source.reload()
+    }
+
+    /// Whether there are no users, so that nobody can log in.
+    ///
+    /// ```
+    /// use httpool::layers::PasswordHashes;
+    ///
+    /// let users = PasswordHashes::parse("# nobody yet")?;
+    /// assert!(users.is_empty());
+    /// # Ok::<(), httpool::layers::PasswordFileError>(())
+    /// ```
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.source.users(Instant::now()).hashes.is_empty()
+    }
+
     fn new(source: Source) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
