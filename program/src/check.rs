@@ -11,6 +11,7 @@ use rustix::fs::{Access, access};
 use super::cli::Args;
 use super::config::Config;
 use super::hosts::Served;
+use super::inspect::is_local;
 use super::log_file::standard_stream;
 use super::{access_log, cli, https, logging};
 
@@ -41,6 +42,7 @@ pub(crate) fn check(config: &Config, addresses: &[ListenAddr]) -> Result<&'stati
         }
     }
     Served::open(config)?;
+    warn_of_plain_passwords(config, addresses.iter().chain(&args.listen_proxy_protocol));
     Ok(match has_warned.load(Ordering::Relaxed) {
         true => "configuration is valid, with warnings\n",
         false => "configuration is valid\n",
@@ -56,6 +58,26 @@ pub(crate) fn warn(args: &Args) {
     }
     for warning in cli::misspelt(env::vars_os().map(|(name, _)| name)) {
         log::warn!("{warning}");
+    }
+}
+
+/// Warns if passwords arrive at one of these addresses, which have no TLS, from other machines. Behind
+/// a trusted proxy the way to the client is that of the proxy.
+pub(crate) fn warn_of_plain_passwords<'a>(
+    config: &Config,
+    mut without_tls: impl Iterator<Item = &'a ListenAddr>,
+) {
+    let hosts = config.hosts.iter().map(|host| &host.args);
+    let has_passwords = hosts
+        .chain([&config.args])
+        .any(|args| args.auth_file.is_some());
+    if !has_passwords || !config.args.trusted_proxy.is_empty() {
+        return;
+    }
+    if let Some(address) = without_tls.find(|address| !is_local(address)) {
+        log::warn!(
+            "--auth-file: clients send their passwords to {address} without encryption; use --listen-tls"
+        );
     }
 }
 

@@ -5,9 +5,10 @@
 //! maintain.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, ValueHint};
 use httpool::ListenAddr;
 
 use super::config::{Given, Origin, Setting};
@@ -39,6 +40,10 @@ pub(crate) fn settings(
         let given = match flag.get_action() {
             ArgAction::SetTrue if is_no(&value) => Given::Off,
             ArgAction::SetTrue if is_yes(&value) => Given::Bare,
+            // The values have spaces and commas themselves.
+            ArgAction::Append if flag.get_value_hint() == ValueHint::Other => {
+                Given::Values(lines(&value).collect())
+            }
             ArgAction::Append => Given::Values(pieces(&value).collect()),
             // The parser rejects the value of a switch that is neither yes nor no.
             _ => Given::Values(vec![value]),
@@ -106,6 +111,13 @@ fn pieces(list: &OsStr) -> impl Iterator<Item = OsString> {
         None => vec![list.to_owned()],
     };
     parts.into_iter()
+}
+
+/// The lines of a list. Everything but the line feeds between them stays, and the parser judges it.
+fn lines(list: &OsStr) -> impl Iterator<Item = OsString> {
+    let lines = list.as_bytes().split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.is_empty());
+    lines.map(|line| OsStr::from_bytes(line).to_owned())
 }
 
 fn is_yes(value: &OsStr) -> bool {

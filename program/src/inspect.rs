@@ -139,7 +139,7 @@ fn access(args: &Args, addresses: &[ListenAddr]) -> Access {
     }
 }
 
-fn is_local(address: &ListenAddr) -> bool {
+pub(crate) fn is_local(address: &ListenAddr) -> bool {
     match address {
         ListenAddr::Tcp { host, .. } => {
             host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())

@@ -150,6 +150,9 @@ fn serve(
         None => builder,
     };
     let server = builder.bind().map_err(|error| error.to_string())?;
+    let without_tls = server.local_addrs().iter();
+    let without_tls = without_tls.filter(|address| !server.tls_addrs().any(|tls| tls == *address));
+    check::warn_of_plain_passwords(config, without_tls);
     let inspect = inspect::open(args, &server, inspect_log.as_ref(), &rejected)?;
     let page = inspect.as_ref().and_then(Inspect::live_page);
     let admin = observers

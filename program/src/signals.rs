@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, after, bounded, never, select};
+use httpool::layers::PasswordHashes;
 use httpool::{ErrorPageDir, Handle, Phase, ServeDir, Tls};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
@@ -82,6 +83,8 @@ pub(crate) enum Reloadable {
     Pages(Arc<ErrorPageDir>),
     /// Certificates and keys are read again.
     Tls(Tls),
+    /// Read again.
+    Users(Arc<PasswordHashes>),
     /// Reopened under its name, after another folder has replaced it.
     Folder(Arc<ServeDir>),
     /// The configuration file is read again, with everything that it names.
@@ -319,6 +322,12 @@ impl Reloadable {
                 Ok(()) => log::info!("certificates reloaded"),
                 Err(error) => {
                     log::error!("certificate reload failed, keeping the old ones: {error}");
+                }
+            },
+            Self::Users(users) => match users.reload() {
+                Ok(()) => log::info!("passwords reloaded"),
+                Err(error) => {
+                    log::error!("password reload failed, keeping the old ones: {error}");
                 }
             },
             Self::Folder(files) => match files.reload() {

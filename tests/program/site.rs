@@ -1,6 +1,13 @@
+use std::fs::File;
+use std::time::{Duration, SystemTime};
+
 use crate::support::{Client, Http2Client, Program, Response, TempDir, http2};
 
+mod auth;
+mod compress;
 mod cors;
+mod headers;
+mod limits;
 
 /// A folder with the files that most of these tests ask for.
 fn folder() -> TempDir {
@@ -8,6 +15,13 @@ fn folder() -> TempDir {
     folder
         .file("index.html", "<h1>home</h1>")
         .file("assets/app.js", "console.log(1);\n".repeat(200));
+    // The tag of a file that has just changed is weak.
+    let script = File::options()
+        .write(true)
+        .open(folder.path("assets/app.js"));
+    let changed = SystemTime::now() - Duration::from_secs(3600);
+    let changed = script.and_then(|script| script.set_modified(changed));
+    changed.expect("the time can be set");
     folder
 }
 

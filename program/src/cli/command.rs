@@ -93,7 +93,8 @@ fn after_help() -> String {
         "Environment:\n  \
          Each flag is also an environment variable, shown beside it. The command line takes precedence over \
          variables, and variables over the file of --config. An empty variable counts as unset. {} and the variables of all other repeatable flags take \
-         several values, separated by commas or spaces.\n\n  \
+         several values, separated by commas or spaces, and \
+         {} by line breaks.\n\n  \
          PORT            Listen on *:PORT if no address is given\n  \
          LISTEN_FDS      Sockets passed in by systemd, which replace PORT and the default;\n                  \
          LISTEN_FDNAMES says how each is used: proxied as by --listen-proxy-protocol,\n                  \
@@ -105,10 +106,11 @@ fn after_help() -> String {
          Signals:\n  \
          SIGTERM and SIGINT start a shutdown: every request already received gets its response. A \
          second signal aborts open requests. SIGHUP and SIGUSR1 reopen log files and the folder, and \
-         reload certificates, error pages and the file of --config. A signal that was ignored at the start stays \
+         reload certificates, passwords, error pages and the file of --config. A signal that was ignored at the start stays \
          ignored.\n\n\
          Exit codes:\n",
-        environment::variable("listen")
+        environment::variable("listen"),
+        environment::variable("header")
     );
     for exit in Exit::ALL {
         writeln!(text, "  {}  {}", exit.code(), exit.meaning())

@@ -20,6 +20,7 @@ pub(crate) use self::command::{SHORT_HELP_FLAG, command, short_help};
 use super::addresses::{LISTEN, Listen};
 use super::config::Settings;
 use super::environment;
+use super::site::{HeaderRule, Rate};
 use super::value_parsers::{
     Size, Span, count, limit, media_type, origin, path_prefix, policy, port, secret, seed,
     size_from, window,
@@ -204,6 +205,18 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Responses")]
     pub(crate) server_timing: bool,
 
+    /// Header of every response, or of those to paths with a prefix, for example /assets/
+    /// Cache-Control: no-cache. It replaces the header that a response has, and an empty value removes
+    /// it; repeatable [default: none]
+    #[arg(long, value_name = "[PREFIX ]NAME: VALUE", value_hint = ValueHint::Other,
+        help_heading = "Responses")]
+    pub(crate) header: Vec<HeaderRule>,
+
+    /// Compress text, JSON, scripts and similar content from 1 KiB on with zstd, brotli or gzip, if the
+    /// client accepts it
+    #[arg(long, help_heading = "Responses")]
+    pub(crate) compress: bool,
+
     /// Origin whose pages may read responses (CORS), for example https://shop.example, or * for all
     /// pages; repeatable [default: none]
     #[arg(long, value_name = "ORIGIN", value_parser = origin, help_heading = "Responses")]
@@ -213,6 +226,16 @@ pub(crate) struct Args {
     /// Content-Security-Policy
     #[arg(long, help_heading = "Responses")]
     pub(crate) security_headers: bool,
+
+    /// File of users that may send requests, with a line NAME:HASH for each, as htpasswd -B writes it;
+    /// hashes of bcrypt and Argon2 are accepted [default: none, all may]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Access")]
+    pub(crate) auth_file: Option<PathBuf>,
+
+    /// Number of requests that one client may send in a time, for example 100/1m; further ones get a
+    /// 429. IPv6 addresses of a /64 are one client [default: none]
+    #[arg(long, value_name = "N/TIME", help_heading = "Access")]
+    pub(crate) rate_limit: Option<Rate>,
 
     /// Validate the configuration (flags, variables, addresses and paths) and exit without
     /// listening

@@ -16,7 +16,7 @@ use crate::site::Site;
 pub(crate) enum Served {
     /// Without a configuration file. Requests pass nothing but the site.
     One {
-        site: Site,
+        site: Box<Site>,
         pages: Option<Arc<ErrorPageDir>>,
     },
     /// With a configuration file, which a reload reads again.
@@ -30,7 +30,7 @@ impl Served {
             return Ok(Self::File(CurrentSites::new(Sites::open(config, None)?)));
         }
         Ok(Self::One {
-            site: Site::open(&config.args)?,
+            site: Box::new(Site::open(&config.args)?),
             pages: files::error_pages(&config.args)?.map(Arc::new),
         })
     }

@@ -4,7 +4,9 @@
 //! files of layers. So it can be called for several folders, for `--check`, and again while the server
 //! runs: it neither listens nor keeps anything outside of its result.
 
+mod header_rule;
 mod layers;
+mod rate;
 
 use std::sync::Arc;
 
@@ -12,7 +14,9 @@ use httpool::services::Echo;
 use httpool::services::inspect::Inspect;
 use httpool::{Handler, Layered, ServeDir};
 
+pub(crate) use self::header_rule::HeaderRule;
 use self::layers::Layers;
+pub(crate) use self::rate::Rate;
 use super::cli::Args;
 use super::files;
 use super::rules::Rules;
@@ -70,7 +74,8 @@ impl Site {
             Service::Folder(folder) => Some(Arc::clone(folder)),
             Service::Inspect(_) | Service::Echo(_) => None,
         };
-        folder.map(Reloadable::Folder).into_iter()
+        let users = self.layers.users().cloned();
+        (folder.map(Reloadable::Folder).into_iter()).chain(users.map(Reloadable::Users))
     }
 
     /// The handler of a server. Without layers it is the service itself.
