@@ -6,6 +6,9 @@ use httpool::{ErrorPageDir, ServeDir};
 
 use super::cli::Args;
 
+/// The value of `--index` for folders without an index.
+pub(crate) const NO_INDEX: &str = "none";
+
 /// Opens the folder to serve, if there is one.
 pub(crate) fn open(args: &Args) -> Result<Option<ServeDir>, String> {
     let Some(root) = &args.root else {
@@ -14,10 +17,20 @@ pub(crate) fn open(args: &Args) -> Result<Option<ServeDir>, String> {
     let files = ServeDir::new(root)
         .map_err(|error| format!("{} {}: {error}", args.root_name(), root.display()))?
         .precompressed(args.precompressed)
+        .pretty_urls(args.pretty_urls)
         .listing(args.listing)
         .dotfiles(args.dotfiles)
         .symlinks(args.symlinks.map(Into::into).unwrap_or_default())
         .entity_tags(args.etag.map(Into::into).unwrap_or_default());
+    let files = match &*args.index {
+        [] => files,
+        names => {
+            let names = names.iter().filter(|name| *name != NO_INDEX);
+            files
+                .index(names)
+                .map_err(|error| format!("--index {error}"))?
+        }
+    };
     let files = match &args.cache_control {
         Some(value) => files.cache_control(value.clone()),
         None => files,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::cli::{Args, Switch};
+use super::files::NO_INDEX;
 use super::value_parsers::Span;
 
 /// The shortest max-age that the preload lists of browsers accept: https://hstspreload.org.
@@ -15,7 +16,8 @@ type Given = (&'static str, bool);
 /// one. `has_tls_socket` says whether a socket for TLS was passed in.
 pub(crate) fn check(args: &Args, has_tls_socket: bool) -> Result<(), String> {
     check_needs(args)?;
-    let error = tls_error(args, has_tls_socket)
+    let error = index_error(args)
+        .or_else(|| tls_error(args, has_tls_socket))
         .or_else(|| hsts_error(args, has_tls_socket))
         .or_else(|| cors_error(args));
     error.map_or(Ok(()), |line| Err(line.to_owned()))
@@ -25,6 +27,8 @@ fn check_needs(args: &Args) -> Result<(), String> {
     let of_root: &[Given] = &[
         ("symlinks", args.symlinks.is_some()),
         ("precompressed", args.precompressed),
+        ("index", !args.index.is_empty()),
+        ("pretty-urls", args.pretty_urls),
         ("listing", args.listing),
         ("dotfiles", args.dotfiles),
         ("fallback", args.fallback.is_some()),
@@ -105,6 +109,18 @@ fn check_needs(args: &Args) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn index_error(args: &Args) -> Option<&'static str> {
+    let has_none = args.index.iter().any(|name| name == NO_INDEX);
+    let has_dotfile = args.index.iter().any(|name| name.starts_with('.'));
+    if has_none && args.index.len() > 1 {
+        Some("--index none: give no other --index with it")
+    } else if has_dotfile && !args.dotfiles {
+        Some("--index: a name that begins with a dot needs --dotfiles")
+    } else {
+        None
+    }
 }
 
 fn tls_error(args: &Args, has_socket: bool) -> Option<&'static str> {

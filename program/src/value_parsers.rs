@@ -178,6 +178,17 @@ pub(crate) fn origin(text: &str) -> Result<String, String> {
     }
 }
 
+/// Parses the name of an index file, or `none`.
+pub(crate) fn index_name(text: &str) -> Result<String, String> {
+    match text {
+        "" | "." | ".." => Err("not the name of a file".into()),
+        _ if text.contains('/') => {
+            Err("not a single file name: it has a slash, and each folder has its own index".into())
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
 /// Parses an extension and its media type, for example `ts=text/plain`.
 pub(crate) fn media_type(text: &str) -> Result<(String, HeaderValue), String> {
     let error = || "not EXT=TYPE, for example ts=text/plain".to_owned();
@@ -308,6 +319,14 @@ mod tests {
         assert_eq!(seed("18446744073709551615"), Ok(u64::MAX));
         for text in ["", "x", "-1", "1.5", "18446744073709551616"] {
             assert!(seed(text).is_err_and(|error| error.contains("from 0 to 1844")));
+        }
+    }
+
+    #[test]
+    fn index_files_are_single_names() {
+        assert_eq!(index_name("index.htm").as_deref(), Ok("index.htm"));
+        for text in ["", ".", "..", "a/index.html", "/index.html", "index.html/"] {
+            assert!(index_name(text).is_err(), "{text}");
         }
     }
 

@@ -1,8 +1,9 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, UNIX_EPOCH};
 
 use httpool::http::Method;
@@ -10,7 +11,7 @@ use httpool::http::header::{
     ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, LOCATION, VARY,
 };
-use httpool::{Response, ServeDir, Symlinks};
+use httpool::{Response, Router, ServeDir, Symlinks};
 use serde_json::Value;
 
 use crate::support::{
@@ -18,18 +19,18 @@ use crate::support::{
     without_privileges,
 };
 
-fn listing(folder: &TempDir) -> ServeDir {
+pub(crate) fn listing(folder: &TempDir) -> ServeDir {
     let files = ServeDir::new(folder).expect("the folder can be opened");
     files.listing(true)
 }
 
-fn text(response: &Response) -> String {
+pub(crate) fn text(response: &Response) -> String {
     String::from_utf8_lossy(response.body().as_bytes()).into_owned()
 }
 
 /// A listing in JSON.
 #[track_caller]
-fn json(files: &ServeDir, target: &str) -> Value {
+pub(crate) fn json(files: &ServeDir, target: &str) -> Value {
     let response = get(files, target, &[(ACCEPT, "application/json")]);
     assert_eq!(response.status(), 200, "{target}");
     assert_eq!(header(&response, CONTENT_TYPE), Some("application/json"));
@@ -38,7 +39,7 @@ fn json(files: &ServeDir, target: &str) -> Value {
 }
 
 #[track_caller]
-fn names(files: &ServeDir, target: &str) -> Vec<String> {
+pub(crate) fn names(files: &ServeDir, target: &str) -> Vec<String> {
     let json = json(files, target);
     let entries = json["entries"].as_array().expect("the listing has entries");
     let name = |entry: &Value| {
@@ -362,7 +363,7 @@ fn a_listing_has_no_validators() {
 
 /// The pages of a listing in JSON, one after the other.
 #[track_caller]
-fn all_pages(files: &ServeDir, query: &str) -> Vec<Value> {
+pub(crate) fn all_pages(files: &ServeDir, query: &str) -> Vec<Value> {
     let mut pages = vec![json(files, &format!("/{query}"))];
     while let Some(next) = pages.last().and_then(|page| page["next"].as_str()) {
         let next = json(files, &format!("/{next}"));
@@ -372,98 +373,12 @@ fn all_pages(files: &ServeDir, query: &str) -> Vec<Value> {
 }
 
 /// The names of all pages.
-fn names_of(pages: &[Value]) -> Vec<&str> {
+pub(crate) fn names_of(pages: &[Value]) -> Vec<&str> {
     let entries = pages.iter().flat_map(|page| page["entries"].as_array());
     entries
         .flatten()
         .filter_map(|entry| entry["name"].as_str())
         .collect()
-}
-
-#[test]
-fn a_large_folder_is_sorted_as_a_whole() {
-    let folder = TempDir::new();
-    for index in 0..60_000_u32 {
-        let file = File::create(folder.as_ref().join(format!("{index:05}")));
-        let mut file = file.expect("a file can be created");
-        // Sizes in another order than the names, some of them the same.
-        if index % 1000 == 7 {
-            let size = (index / 1000) % 7;
-            file.write_all(&vec![b'x'; size as usize])
-                .expect("a file can be written");
-        }
-    }
-    folder.file("sub/x", "");
-    let files = listing(&folder);
-    let first = json(&files, "/?sort=size&order=desc");
-    assert_eq!(first["complete"], false);
-    assert_eq!(first["names"], 60_001);
-    assert_eq!(first["folders"], 1);
-    assert_eq!(first["files"], 60_000);
-    assert_eq!((&first["page"], &first["pages"]), (&1.into(), &61.into()));
-    assert_eq!(first["next"], "?sort=size&order=desc&page=2");
-    assert_eq!(first["last"], "?sort=size&order=desc&page=61");
-    let of_first = names_of(std::slice::from_ref(&first));
-    assert_eq!(of_first.len(), 1000);
-    assert_eq!(of_first[..4], ["sub", "55007", "48007", "41007"]);
-    let last = json(&files, "/?page=99999999");
-    assert_eq!((&last["page"], &last["next"]), (&61.into(), &Value::Null));
-    assert_eq!(last["previous"], "?page=60");
-    assert_eq!(names_of(&[last]), ["59999"]);
-    let page = text(&expect_status(&files, "/?page=30&sort=size", 200));
-    for part in [
-        "1 folder, 60000 files, 174 B",
-        "<a href=\"?sort=size\">First</a>",
-        "<a href=\"?sort=size&amp;page=29\">Previous</a>",
-        "<span aria-current=\"page\">30 of 61</span>",
-        "<a href=\"?sort=size&amp;page=61\">Last</a>",
-    ] {
-        assert!(page.contains(part), "{part}");
-    }
-    let found = json(&files, "/?search=999");
-    assert_eq!(
-        (&found["names"], &found["complete"]),
-        (&114.into(), &true.into())
-    );
-}
-
-#[test]
-fn names_that_are_too_many_are_sorted_by_name() {
-    let folder = TempDir::new();
-    // Their names have more than 8 MiB.
-    let name = |index: usize| format!("{index:05}{}", "x".repeat(250));
-    for index in 0..33_000 {
-        File::create(folder.as_ref().join(name(index))).expect("a file can be created");
-    }
-    folder.file("00000 x/in", "");
-    let files = listing(&folder);
-    let first = json(&files, "/?sort=size&order=desc&page=2");
-    assert_eq!(first["complete"], false);
-    assert_eq!(first["names"], 33_001);
-    assert_eq!(
-        (&first["page"], &first["size"]),
-        (&Value::Null, &Value::Null)
-    );
-    assert_eq!(first["entries"][0]["name"], "00000 x");
-    assert_eq!(first["entries"][999]["name"], name(998));
-    assert_eq!(
-        first["next"],
-        format!("?sort=size&order=desc&after={}", name(998))
-    );
-    let second = json(&files, &format!("/?after={}", name(32_998)));
-    assert_eq!(
-        (&second["complete"], &second["next"]),
-        (&false.into(), &Value::Null)
-    );
-    assert_eq!(names_of(&[second]), [name(32_999)]);
-    let page = text(&expect_status(&files, "/?after=00000", 200));
-    assert!(page.contains("33001 names. These are too many"), "{page}");
-    assert!(page.contains("<a href=\"./\">First</a>"));
-    assert!(page.contains(&format!("<a href=\"?after={}\">Next</a>", name(998))));
-    assert!(!page.contains("sort=size"));
-    // Few enough names are sorted as a whole.
-    let found = json(&files, "/?search=0000&sort=size");
-    assert_eq!((&found["names"], &found["pages"]), (&14.into(), &1.into()));
 }
 
 #[test]
@@ -497,4 +412,269 @@ fn hidden_names_do_not_count_towards_a_page() {
         (&true.into(), &1.into())
     );
     assert_eq!(json["entries"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn each_folder_of_the_path_is_a_link() {
+    let folder = TempDir::new();
+    folder.file("a b/<c>/x", "");
+    let links = |files: &ServeDir, target: &str| {
+        let crumbs = &json(files, target)["breadcrumbs"];
+        let crumbs = crumbs.as_array().expect("there are breadcrumbs").iter();
+        let crumbs = crumbs.map(|crumb| {
+            let part = |key: &str| crumb[key].as_str().unwrap_or_default().to_owned();
+            (part("name"), part("href"))
+        });
+        crumbs.collect::<Vec<_>>()
+    };
+    let pair = |name: &str, href: &str| (name.to_owned(), href.to_owned());
+    let below = [pair("a b/", "../"), pair("<c>/", "./")];
+    let files = listing(&folder);
+    let root = [&[pair("/", "../../")], &below[..]].concat();
+    assert_eq!(links(&files, "/a%20b/%3Cc%3E/"), root);
+    let under = listing(&folder).under("/files/of");
+    let root = [&[pair("/files/of/", "../../")], &below[..]].concat();
+    assert_eq!(links(&under, "/files/of/a%20b/%3Cc%3E/"), root);
+    let page = text(&expect_status(&files, "/a%20b/%3Cc%3E/", 200));
+    let heading = "<h1><a href=\"../../\">/</a><a href=\"../\">a b/</a>";
+    assert!(page.contains(heading), "{page}");
+    // A router does not know what is above.
+    let router: Router = Router::new().nest("/static", listing(&folder));
+    let page = text(&expect_status(&router, "/static/", 200));
+    assert!(
+        page.contains("aria-current=\"page\">/static/</span>"),
+        "{page}"
+    );
+    assert!(!page.contains("../"), "{page}");
+}
+
+#[test]
+fn names_are_searched_without_case() {
+    let folder = TempDir::new();
+    for name in ["Straße.txt", "STRASSE", "other", "a+b c", "ΣΟΦΟΣ"] {
+        folder.file(name, "x");
+    }
+    folder.file("strasse/x", "").file(".strasse", "");
+    fs::write(folder.as_ref().join(OsStr::from_bytes(b"x\xffSTRASSE")), "").expect("it is valid");
+    let files = listing(&folder);
+    let mut found = names(&files, "/?search=stra%C3%9Fe&sort=size&order=desc");
+    found.sort();
+    assert_eq!(
+        found,
+        ["STRASSE", "Straße.txt", "strasse", "x\u{fffd}STRASSE"]
+    );
+    assert_eq!(names(&files, "/?search=A%2Bb+C"), ["a+b c"]);
+    assert_eq!(
+        names(&files, "/?search=%CF%83%CE%BF%CF%86%CE%BF%CF%82"),
+        ["ΣΟΦΟΣ"]
+    );
+    assert_eq!(names(&files, "/?search=").len(), 7);
+    let page = text(&expect_status(
+        &files,
+        "/?sort=size&search=%22%3Cb%3E&order=desc",
+        200,
+    ));
+    for part in [
+        "0 folders, 0 files, 0 B with “&quot;&lt;b&gt;” in the name",
+        "<a href=\"?sort=size&amp;order=desc\">Show all</a>",
+        "<input type=\"hidden\" name=\"sort\" value=\"size\">",
+        "value=\"&quot;&lt;b&gt;\"",
+        "<a href=\"?sort=modified&amp;search=%22%3Cb%3E\">",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+    assert!(!page.contains("<b>"));
+    let long = format!("/?search={}", "x".repeat(10 * 1024));
+    assert_eq!(names(&files, &long), Vec::<String>::new());
+    expect_status(&files, &long, 200);
+}
+
+#[test]
+fn sizes_of_folders_are_counted_on_demand() {
+    let outer = TempDir::new();
+    outer.file("secret", "x".repeat(1000));
+    outer.file("root/big/a", "x".repeat(70));
+    outer.file("root/big/deep/deeper/b", "x".repeat(30));
+    outer.file("root/big/.hidden", "x".repeat(500));
+    outer.file("root/small/c", "x");
+    outer.file("root/file", "xx");
+    let root = outer.path("root");
+    // No link is followed: not outside, not to what is counted already, not in circles.
+    for (target, link) in [
+        ("../../secret", "big/out"),
+        ("a", "big/in"),
+        ("..", "big/deep/up"),
+        ("nothing", "big/broken"),
+        ("../..", "big/outside"),
+    ] {
+        symlink(target, root.join(link)).expect("a link can be created");
+    }
+    let files = || ServeDir::new(&root).expect("it is a folder").listing(true);
+    let sizes = |query: &str| {
+        let json = json(&files(), query);
+        let entries = json["entries"]
+            .as_array()
+            .expect("there are entries")
+            .iter();
+        let sizes = entries.map(|entry| (entry["size"].as_u64(), entry["size_complete"].as_bool()));
+        sizes.collect::<Vec<_>>()
+    };
+    assert_eq!(sizes("/"), [(None, None), (None, None), (Some(2), None)]);
+    let (big, small) = ((Some(100), Some(true)), (Some(1), Some(true)));
+    assert_eq!(sizes("/?sizes"), [big, small, (Some(2), None)]);
+    assert_eq!(sizes("/?sizes&sort=size"), [small, big, (Some(2), None)]);
+    let page = text(&expect_status(&files(), "/", 200));
+    assert!(
+        page.contains("<a href=\"?sizes\">Sizes of folders</a>"),
+        "{page}"
+    );
+    let page = text(&expect_status(&files(), "/?sizes", 200));
+    assert!(page.contains("big/</a></td><td>100 B</td>"), "{page}");
+    assert!(!page.contains("Sizes of folders"));
+    let all = json(&files().dotfiles(true), "/?sizes");
+    assert_eq!(all["entries"][0]["size"], 600);
+}
+
+#[test]
+fn a_folder_that_is_too_large_is_counted_in_part() {
+    let folder = TempDir::new();
+    folder
+        .file("b/x", "x")
+        .file("c/closed/x", "x")
+        .file("a/0", "x");
+    // Each folder gets a third of the names.
+    let names = folder.path("a");
+    for index in 1..33_400 {
+        File::create(names.join(index.to_string())).expect("a file can be created");
+    }
+    folder.set_permissions("c/closed", 0o000);
+    let files = listing(&folder);
+    without_privileges(|| {
+        let entries = &json(&files, "/?sizes")["entries"];
+        assert_eq!(entries[0]["size_complete"], false);
+        assert_eq!(
+            (&entries[1]["size"], &entries[1]["size_complete"]),
+            (&1.into(), &true.into())
+        );
+        assert_eq!(
+            (&entries[2]["size"], &entries[2]["size_complete"]),
+            (&0.into(), &false.into())
+        );
+        let page = text(&expect_status(&files, "/?sizes", 200));
+        assert!(page.contains("c/</a></td><td>unknown</td>"), "{page}");
+    });
+    folder.set_permissions("c/closed", 0o700);
+}
+
+#[test]
+fn the_readme_is_below_the_names() {
+    let folder = TempDir::new();
+    folder.file(
+        "a/readme.md",
+        "# Title\n\na <script>x</script> [l](javascript:x) ![i](i.png)",
+    );
+    folder.file("a/README.txt", "not shown");
+    folder.file("b/README.txt", b"a\r\n<b>\xff");
+    folder.file("c/README.md/x", "");
+    folder.file("d/README", "x".repeat(256 * 1024 + 1));
+    folder.file("e/README", "");
+    let files = listing(&folder);
+    let response = expect_status(&files, "/a/", 200);
+    let page = text(&response);
+    assert!(page.contains("<section class=\"readme\" aria-label=\"readme.md\">\n<h2>Title</h2>"));
+    assert!(
+        page.contains("a &lt;script&gt;x&lt;/script&gt; l <img src=\"i.png\""),
+        "{page}"
+    );
+    assert!(!page.contains("not shown"));
+    let policy = header(&response, CONTENT_SECURITY_POLICY).unwrap_or_default();
+    for rule in [
+        "default-src 'none'",
+        "img-src 'self' data:",
+        "form-action 'self'",
+    ] {
+        assert!(policy.contains(rule), "{policy}");
+    }
+    assert_eq!(json(&files, "/a/")["readme"], "readme.md");
+    let page = text(&expect_status(&files, "/b/", 200));
+    assert!(page.contains("<pre>a\r\n&lt;b&gt;\u{fffd}</pre>"), "{page}");
+    for (target, has_readme) in [("/c/", false), ("/e/", true), ("/a/?search=txt", false)] {
+        let page = text(&expect_status(&files, target, 200));
+        assert_eq!(page.contains("<section"), has_readme, "{target}");
+    }
+    let page = text(&expect_status(&files, "/d/", 200));
+    assert!(page.contains("README is longer than 256 KiB."));
+    assert!(page.len() < 300_000, "{}", page.len());
+}
+
+/// A file that would not be served is not shown either.
+#[test]
+fn a_readme_outside_the_folder_is_not_shown() {
+    let outer = TempDir::new();
+    outer
+        .file("README.md", "secret")
+        .file("root/a/x", "x")
+        .file("root/b/x", "x");
+    let root = outer.path("root");
+    symlink("../../README.md", root.join("a/README.md")).expect("a link can be created");
+    outer.pipe("root/b/README");
+    let files = ServeDir::new(&root).expect("it is a folder").listing(true);
+    for target in ["/a/", "/b/"] {
+        let page = text(&expect_status(&files, target, 200));
+        assert!(
+            !page.contains("<section") && !page.contains("secret"),
+            "{page}"
+        );
+    }
+}
+
+#[test]
+fn characters_that_hide_names_are_shown() {
+    let folder = TempDir::new();
+    folder
+        .file("invoice\u{202e}fdp.exe", "")
+        .file("a\n\tb", "")
+        .file("\u{200b}", "");
+    let page = text(&expect_status(&listing(&folder), "/", 200));
+    for part in [
+        "<a href=\"./invoice%E2%80%AEfdp.exe\">invoice\u{fffd}fdp.exe</a>",
+        "<a href=\"./a%0A%09b\">a\u{fffd}\u{fffd}b</a>",
+        "<a href=\"./%E2%80%8B\">\u{fffd}</a>",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+}
+
+#[test]
+fn a_folder_may_change_while_it_is_read() {
+    let folder = TempDir::new();
+    for index in 0..300 {
+        folder.file(&format!("stays{index}"), "x");
+    }
+    let files = listing(&folder);
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut turn = 0_u32;
+            while !is_done.load(Ordering::Relaxed) {
+                turn += 1;
+                let (file, sub) = (folder.path("moves"), folder.path("folder"));
+                // Each may fail, because the last turn has left something else.
+                let _ = match turn % 6 {
+                    0 => fs::write(&file, "x"),
+                    1 => fs::rename(&file, folder.path("moved")),
+                    2 => fs::create_dir(&sub),
+                    3 => symlink("stays1", sub.join("link")),
+                    4 => fs::remove_dir_all(&sub),
+                    _ => fs::remove_file(folder.path("moved")),
+                };
+            }
+        });
+        for _ in 0..30 {
+            let names = names(&files, "/?sizes&sort=size");
+            let stays = names.iter().filter(|name| name.starts_with("stays"));
+            assert_eq!(stays.count(), 300);
+        }
+        is_done.store(true, Ordering::Relaxed);
+    });
 }

@@ -14,6 +14,8 @@ mod broadcast;
 mod budget;
 /// Content that other threads send: it waits without a worker.
 mod channels;
+/// Index files, and pages at paths without their extension.
+mod clean_urls;
 /// The address of the client.
 mod client_info;
 /// Cookies: what browsers send, and what responses set.
@@ -49,6 +51,8 @@ mod inspect_faults;
 mod json_lines;
 /// Connection reuse.
 mod keep_alive;
+/// Listings of folders with very many names.
+mod large_folders;
 /// Responses that come later than their handlers return.
 mod later;
 /// Layers between the server and a handler.

@@ -19,6 +19,8 @@ mod echo;
 mod error_pages;
 /// Faults that the inspector causes.
 mod faults;
+/// A served folder: index files, clean URLs, listings.
+mod folders;
 /// Memory use with clients that pipeline and read nothing.
 mod greedy;
 /// TLS: certificates, redirects and HSTS.

@@ -22,8 +22,8 @@ use super::config::Settings;
 use super::environment;
 use super::site::{HeaderRule, Rate};
 use super::value_parsers::{
-    Size, Span, count, limit, media_type, origin, path_prefix, policy, port, secret, seed,
-    size_from, window,
+    Size, Span, count, index_name, limit, media_type, origin, path_prefix, policy, port, secret,
+    seed, size_from, window,
 };
 
 /// The program's flags.
@@ -99,7 +99,16 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Files")]
     pub(crate) precompressed: bool,
 
-    /// List folders without index.html, as a page or as JSON
+    /// Name of the file that is served for a folder; repeatable: the first one that exists is
+    /// served; none serves no file [default: index.html]
+    #[arg(long, value_name = "NAME", value_parser = index_name, help_heading = "Files")]
+    pub(crate) index: Vec<String>,
+
+    /// Serve about.html at /about, and redirect /about.html there
+    #[arg(long, help_heading = "Files")]
+    pub(crate) pretty_urls: bool,
+
+    /// List folders without an index, as a page with search, folder sizes and the README, or as JSON
     #[arg(long, help_heading = "Files")]
     pub(crate) listing: bool,
 

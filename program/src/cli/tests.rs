@@ -78,6 +78,8 @@ fn every_flag_has_a_variable() {
         ("symlinks", "never"),
         ("dotfiles", "true"),
         ("precompressed", "true"),
+        ("index", "index.htm"),
+        ("pretty-urls", "true"),
         ("listing", "true"),
         ("fallback", "index.html"),
         ("spa", "true"),

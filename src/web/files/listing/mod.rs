@@ -84,6 +84,12 @@ struct Totals {
     bytes: u64,
 }
 
+impl Totals {
+    fn is_empty(self) -> bool {
+        self.folders == 0 && self.files == 0
+    }
+}
+
 /// The format of a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {

@@ -62,6 +62,9 @@ fn path_links(path: &str, listed: &Listed<'_>, page: &mut HtmlPage) {
 /// What there is in the folder, or what was found in it.
 fn summary(listing: &Listing<'_>, query: &Query, page: &mut HtmlPage) {
     let (counts, note) = match &listing.extent {
+        Extent::Whole { totals, .. } if totals.is_empty() && query.search.is_none() => {
+            ("This folder is empty".to_owned(), String::new())
+        }
         Extent::Whole { totals, .. } => (totals.to_string(), String::new()),
         Extent::Part { names, .. } => (
             format!("{names} names"),

@@ -10,8 +10,8 @@ use crate::message::problem::html_page;
 pub(crate) const STYLE: &str = "\
 main{max-width:60rem;--mark:var(--card)}\
 body{place-items:start center}\
-h1 a{text-decoration:none}\
-h1 a:hover{text-decoration:underline}\
+h1 a{text-decoration-thickness:2px}\
+h1 a:hover{text-decoration-color:var(--text)}\
 :focus-visible{outline:2px solid var(--text);outline-offset:2px}\
 .bar{display:flex;flex-wrap:wrap;gap:.5rem 1.5rem;align-items:center;margin:1rem 0 0;\
 color:var(--quiet)}\
@@ -23,18 +23,17 @@ background:var(--page);color:var(--text);font:inherit;font-size:.9rem}\
 button{cursor:pointer}\
 caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}\
 .names td:first-child{white-space:pre-wrap;unicode-bidi:isolate}\
-.names td a{text-decoration:none}\
+.names td a{display:inline-block;position:relative;padding-left:1.4rem;text-decoration:none}\
 .names td a:hover{text-decoration:underline}\
 .names tbody tr:hover{background:var(--page)}\
 .names td:nth-child(2),.names th:nth-child(2){text-align:right}\
-.names td a::before{content:'';display:inline-block;margin-right:.6rem;vertical-align:-.1em;\
-box-sizing:border-box;width:.75rem;height:.95rem;border:1.5px solid var(--quiet);\
-border-radius:.15rem .4rem .15rem .15rem}\
-.names .folder a::before{width:1rem;height:.75rem;margin-right:.35rem;vertical-align:0;\
-border:0;border-radius:.1rem .2rem .15rem .15rem;\
+.names td a::before{content:'';position:absolute;top:.3rem;left:.1rem;box-sizing:border-box;\
+width:.75rem;height:.95rem;border:1.5px solid var(--quiet);border-radius:.15rem .4rem .15rem .15rem}\
+.names .folder a::before{top:.45rem;left:0;width:1rem;height:.75rem;border:0;\
+border-radius:.1rem .2rem .15rem .15rem;\
 background:linear-gradient(#c98a1b 0 0) 0 0/.5rem .2rem no-repeat,\
 linear-gradient(#e0a83e 0 0) 0 .15rem/100% 100% no-repeat}\
-.names .up a::before{content:'\\2191';border:0;color:var(--quiet);line-height:1}\
+.names .up a::before{content:'\\2191';top:0;border:0;color:var(--quiet)}\
 .pages{display:flex;flex-wrap:wrap;gap:.25rem;margin:1.25rem 0 0;font-variant-numeric:tabular-nums}\
 .pages>*{padding:.2rem .65rem;border:1px solid var(--line);border-radius:.4rem;\
 text-decoration:none}\
@@ -60,8 +59,8 @@ form[role=search] input{flex:1}\
 .names td:first-child{grid-column:1/-1}\
 .names td:not(:first-child){padding:0 .75rem .4rem 0;font-size:.85rem}\
 .names .up td:not(:first-child){display:none}\
-.names td:nth-child(2):not(:empty){margin-left:1.35rem}\
-.names td:nth-child(2):empty+td{margin-left:.6rem}\
+.names td:nth-child(2):not(:empty){margin-left:1.4rem}\
+.names td:nth-child(2):empty+td{margin-left:.65rem}\
 .readme :is(th,td):nth-child(3){display:table-cell}}";
 
 /// The content security policy: what all pages may do, and also use this style and images of this
@@ -72,7 +71,7 @@ pub(crate) static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let policy = policy
         .replace(
             "style-src ",
-            "style-src 'sha256-n7ZBOe4Bp6XjVbRu8uW2KzDbYFz2NZkU64Htpsd81Ec=' ",
+            "style-src 'sha256-XIh0DsvQwBfWIQO1/QOaLWVM1P1WI8vOz5Pu3lmyhKw=' ",
         )
         .replace("img-src ", "img-src 'self' ")
         .replace("form-action 'none'", "form-action 'self'");
