@@ -54,6 +54,7 @@
 //! * `signed-cookies`: signed and encrypted [`cookies`], with base64, chacha20poly1305,
 //!   getrandom, hmac and sha2.
 //! * `files`: [`ServeDir`], a handler that serves a folder, with mime_guess and sha2.
+//! * `archive`: folders of [`ServeDir`] as archives ([`Archives`]), with flate2, tar and zip.
 //! * `http2`: HTTP/2 on the same ports as HTTP/1.1, unless [`Builder::http2`] turns it off.
 //! * `password-hashes`: [`layers::PasswordHashes`], with `basic-auth`, argon2, bcrypt, getrandom and
 //!   hmac.
@@ -163,6 +164,8 @@ pub use rustls;
 #[cfg(feature = "http2")]
 pub use server::Http2Counts;
 pub use server::{Builder, DrainReport, Handle, Heartbeat, QueueTimes, Server, Snapshot};
+#[cfg(feature = "archive")]
+pub use web::Archives;
 #[cfg(feature = "cookies")]
 pub use web::cookies;
 #[cfg(feature = "multipart")]

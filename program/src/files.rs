@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use httpool::{ErrorPageDir, ServeDir};
+use httpool::{Archives, ErrorPageDir, ServeDir};
 
 use super::cli::Args;
+use super::value_parsers::Size;
 
 /// The value of `--index` for folders without an index.
 pub(crate) const NO_INDEX: &str = "none";
@@ -35,6 +36,10 @@ pub(crate) fn open(args: &Args) -> Result<Option<ServeDir>, String> {
         Some(value) => files.cache_control(value.clone()),
         None => files,
     };
+    let files = match args.archive {
+        true => files.archives(archives(args)),
+        false => files,
+    };
     let files = (args.immutable.iter()).fold(files, |files, prefix| files.immutable(prefix));
     let files = args
         .media_type
@@ -61,6 +66,13 @@ fn warn_without_index(args: &Args, files: &ServeDir) {
             args.root_name(),
             root.display()
         );
+    }
+}
+
+fn archives(args: &Args) -> Archives {
+    match args.max_archive {
+        Some(Size(bytes)) => Archives::new().max_bytes(bytes as u64),
+        None => Archives::new(),
     }
 }
 

@@ -30,6 +30,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
         ("index", !args.index.is_empty()),
         ("pretty-urls", args.pretty_urls),
         ("listing", args.listing),
+        ("archive", args.archive),
         ("dotfiles", args.dotfiles),
         ("fallback", args.fallback.is_some()),
         ("spa", args.spa),
@@ -38,6 +39,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
         ("etag", args.etag.is_some()),
         ("media-type", !args.media_type.is_empty()),
     ];
+    let of_archive: &[Given] = &[("max-archive", args.max_archive.is_some())];
     let of_proxies: &[Given] = &[
         (
             "listen-proxy-protocol",
@@ -86,6 +88,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
             of_headers,
         ),
         (args.root.is_some(), "--root", of_root),
+        (args.archive, "--archive", of_archive),
         (args.inspect, "--inspect", of_inspect),
         (
             !args.tls_client_ca.is_empty(),

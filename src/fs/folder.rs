@@ -234,11 +234,36 @@ impl Folder {
         opened
     }
 
+    /// Opens the regular file at this relative path once, without keeping it open for others.
+    #[cfg(feature = "archive")]
+    pub(crate) fn open_once(&self, path: &[u8]) -> Result<(File, Metadata), OpenError> {
+        let status = self.status(path, AtFlags::empty());
+        match self.open_file(path, status.map(|status| file_type(&status)))? {
+            (file, metadata) if metadata.is_file() => Ok((file, metadata)),
+            _ => Err(OpenError::NotFound),
+        }
+    }
+
     fn open_now(
         &self,
         path: &[u8],
         file_type: Result<FileType, Errno>,
     ) -> Result<Opened, OpenError> {
+        let (file, metadata) = self.open_file(path, file_type)?;
+        if metadata.is_file() {
+            Ok(Opened::File(Arc::new(OpenFile::new(file, metadata))))
+        } else if metadata.is_dir() {
+            Ok(Opened::Folder)
+        } else {
+            Err(OpenError::NotFound)
+        }
+    }
+
+    fn open_file(
+        &self,
+        path: &[u8],
+        file_type: Result<FileType, Errno>,
+    ) -> Result<(File, Metadata), OpenError> {
         let flags = match file_type {
             Ok(FileType::RegularFile) => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
             // A folder is found even if it may not be read.
@@ -250,13 +275,7 @@ impl Folder {
         };
         let file = File::from(self.resolve(path, flags)?);
         let metadata = file.metadata().map_err(OpenError::Failed)?;
-        if metadata.is_file() {
-            Ok(Opened::File(Arc::new(OpenFile::new(file, metadata))))
-        } else if metadata.is_dir() {
-            Ok(Opened::Folder)
-        } else {
-            Err(OpenError::NotFound)
-        }
+        Ok((file, metadata))
     }
 
     /// Opens the folder at this path to list it.

@@ -31,6 +31,8 @@ pub mod sse;
 pub mod websocket;
 
 pub use self::error_page_dir::{ErrorPageDir, ErrorPageDirError};
+#[cfg(feature = "archive")]
+pub use self::files::Archives;
 #[cfg(feature = "files")]
 pub use self::files::{EntityTags, ServeDir, Symlinks};
 #[cfg(feature = "json")]

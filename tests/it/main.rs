@@ -8,6 +8,8 @@
     reason = "a function that is a handler owns its request"
 )]
 
+/// Archives of folders, to slow clients and over HTTP/2.
+mod archives;
 /// Server-sent events to many listeners.
 mod broadcast;
 /// The memory budget that all connections share.

@@ -9,6 +9,8 @@
 mod access_log;
 /// The admin listener.
 mod admin;
+/// Archives of folders, unpacked by other programs.
+mod archive;
 /// Flags, environment variables and error messages.
 mod cli;
 /// The configuration file: hosts, redirects, reloads and wrong files.

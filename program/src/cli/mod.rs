@@ -112,6 +112,14 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Files")]
     pub(crate) listing: bool,
 
+    /// Send folders as archives: /folder/?archive=zip, tar or tar.gz
+    #[arg(long, help_heading = "Files")]
+    pub(crate) archive: bool,
+
+    /// Most bytes of the files in an archive [default: 10GiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Files")]
+    pub(crate) max_archive: Option<Size>,
+
     /// File in the folder that is sent for paths without a file, for example index.html of a web
     /// application that handles paths in the browser [default: none]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Files")]

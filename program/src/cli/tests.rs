@@ -81,6 +81,8 @@ fn every_flag_has_a_variable() {
         ("index", "index.htm"),
         ("pretty-urls", "true"),
         ("listing", "true"),
+        ("archive", "true"),
+        ("max-archive", "1GiB"),
         ("fallback", "index.html"),
         ("spa", "true"),
         ("cache-control", "max-age=60"),

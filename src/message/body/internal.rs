@@ -135,7 +135,12 @@ impl Body {
     }
 
     /// Records how much memory the reader keeps.
-    #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
+    #[cfg(any(
+        feature = "archive",
+        feature = "brotli",
+        feature = "gzip",
+        feature = "zstd"
+    ))]
     pub(crate) fn holding(mut self, held: usize) -> Self {
         if let Content::Reader(source) = &mut self.content {
             source.held = held;

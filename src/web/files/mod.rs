@@ -4,6 +4,8 @@ pub(crate) mod content;
 pub(crate) mod respond;
 pub(crate) mod validators;
 
+#[cfg(feature = "archive")]
+mod archive;
 mod conditions;
 mod digests;
 mod listing;
@@ -21,6 +23,8 @@ use std::path::Path;
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
+#[cfg(feature = "archive")]
+pub use self::archive::Archives;
 use self::digests::Digests;
 use self::media_type::MediaTypes;
 use self::path::{Dotfiles, may_be_served};
@@ -128,6 +132,8 @@ pub struct ServeDir {
     path_style: PathStyle,
     copies: Copies,
     listing: Listings,
+    #[cfg(feature = "archive")]
+    archives: Option<Archives>,
     fallback: Option<Vec<u8>>,
     media_types: MediaTypes,
     entity_tags: Digests,
@@ -165,6 +171,8 @@ impl ServeDir {
             path_style: PathStyle::Exact,
             copies: Copies::Ignored,
             listing: Listings::Disabled,
+            #[cfg(feature = "archive")]
+            archives: None,
             fallback: None,
             media_types: MediaTypes::default(),
             entity_tags: Digests::default(),
@@ -296,6 +304,24 @@ impl ServeDir {
         } else {
             Listings::Disabled
         };
+        self
+    }
+
+    /// Serves each folder as an archive, too. Default: none.
+    ///
+    /// `/photos/?archive=zip` is the folder `/photos/` with all that is in it, `?archive=tar` and
+    /// `?archive=tar.gz` are other formats. See [`Archives`] for what is in it, and for the limits.
+    ///
+    /// ```no_run
+    /// use httpool::{Archives, ServeDir};
+    ///
+    /// let files = ServeDir::new("public")?.listing(true).archives(Archives::new());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[cfg(feature = "archive")]
+    #[must_use]
+    pub fn archives(mut self, archives: Archives) -> Self {
+        self.archives = Some(archives);
         self
     }
 

@@ -6,11 +6,15 @@ use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, StatusCode, Uri};
 use log::{debug, error};
 
+#[cfg(feature = "archive")]
+use super::archive;
 use super::conditions;
 use super::conditions::Precondition;
 use super::listing;
 use super::listing::Listed;
 use super::media_type::ContentType;
+#[cfg(feature = "archive")]
+use super::path::Kind;
 use super::path::{Name, PathError};
 use super::resolve::Target;
 use super::respond::{Form, Representation};
@@ -65,6 +69,12 @@ impl ServeDir {
             }
         };
         let root = &current.folder;
+        #[cfg(feature = "archive")]
+        if name.kind == Kind::Folder
+            && let Some(response) = self.archive(root, &name, request)
+        {
+            return response;
+        }
         match self.target(root, &name) {
             Target::File(path, file) => {
                 let is_immutable = self.immutable.iter().any(|prefix| path.starts_with(prefix));
@@ -87,6 +97,19 @@ impl ServeDir {
                 .unwrap_or_else(|| self.respond_missing(&current, request)),
             Target::Missed(OpenError::NotFound) => self.respond_missing(&current, request),
             Target::Missed(missed) => error_response(missed, request),
+        }
+    }
+
+    /// Sends a folder as an archive, if archives are enabled and the request asks for one. A missing
+    /// folder gets the same response as without.
+    #[cfg(feature = "archive")]
+    fn archive(&self, root: &Folder, name: &Name<'_>, request: &Request) -> Option<Response> {
+        let archives = self.archives.as_ref()?;
+        let format = archive::requested(request)?;
+        match archives.respond(root, &name.path, self.dotfiles, format, request) {
+            Err(OpenError::NotFound) => None,
+            Err(missed) => Some(error_response(missed, request)),
+            Ok(response) => Some(response),
         }
     }
 

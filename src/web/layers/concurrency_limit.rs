@@ -41,7 +41,7 @@ pub struct ConcurrencyLimit {
 
 /// Counts one request until it is dropped.
 #[derive(Debug)]
-struct Permit(Arc<AtomicUsize>);
+pub(crate) struct Permit(Arc<AtomicUsize>);
 
 impl ConcurrencyLimit {
     /// Creates the layer with the largest number of requests at once.
@@ -71,7 +71,8 @@ impl ConcurrencyLimit {
         self.running.load(Ordering::Relaxed)
     }
 
-    fn permit(&self) -> Option<Permit> {
+    /// Counts one more, unless that is too many.
+    pub(crate) fn permit(&self) -> Option<Permit> {
         let more = |running| (running < self.most).then_some(running + 1);
         let result = (self.running).fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         result.is_ok().then(|| Permit(Arc::clone(&self.running)))

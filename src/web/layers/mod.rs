@@ -47,6 +47,8 @@ pub use self::catch_panic::CatchPanic;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
 pub use self::compression::Compression;
 pub use self::concurrency_limit::ConcurrencyLimit;
+#[cfg(feature = "archive")]
+pub(crate) use self::concurrency_limit::Permit;
 pub use self::cors::Cors;
 pub use self::csrf::CsrfProtection;
 #[cfg(any(feature = "brotli", feature = "gzip", feature = "zstd"))]
