@@ -78,6 +78,7 @@
 //! * `typed-header`: headers as arguments, parsed into types of yours or of the crate headers, with
 //!   headers-core.
 //! * `multipart`: [`multipart`], forms with files, with tempfile and fastrand.
+//! * `upload`: uploads into the folder of [`ServeDir`] ([`Uploads`]), with `multipart`.
 //! * `websocket`: [`websocket`], WebSockets that hold no worker, with tungstenite.
 //! * `unstable`: the HTTP/1.1 decoder and encoder in `http1`, those of HTTP/2 in `http2`, and the
 //!   scanner of forms in `form_data`. They may change in any release.
@@ -166,6 +167,8 @@ pub use server::Http2Counts;
 pub use server::{Builder, DrainReport, Handle, Heartbeat, QueueTimes, Server, Snapshot};
 #[cfg(feature = "archive")]
 pub use web::Archives;
+#[cfg(feature = "upload")]
+pub use web::Uploads;
 #[cfg(feature = "cookies")]
 pub use web::cookies;
 #[cfg(feature = "multipart")]

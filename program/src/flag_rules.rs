@@ -31,6 +31,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
         ("pretty-urls", args.pretty_urls),
         ("listing", args.listing),
         ("archive", args.archive),
+        ("upload", args.upload),
         ("dotfiles", args.dotfiles),
         ("fallback", args.fallback.is_some()),
         ("spa", args.spa),
@@ -40,6 +41,10 @@ fn check_needs(args: &Args) -> Result<(), String> {
         ("media-type", !args.media_type.is_empty()),
     ];
     let of_archive: &[Given] = &[("max-archive", args.max_archive.is_some())];
+    let of_upload: &[Given] = &[
+        ("max-upload", args.max_upload.is_some()),
+        ("upload-overwrite", args.upload_overwrite),
+    ];
     let of_proxies: &[Given] = &[
         (
             "listen-proxy-protocol",
@@ -89,6 +94,7 @@ fn check_needs(args: &Args) -> Result<(), String> {
         ),
         (args.root.is_some(), "--root", of_root),
         (args.archive, "--archive", of_archive),
+        (args.upload, "--upload", of_upload),
         (args.inspect, "--inspect", of_inspect),
         (
             !args.tls_client_ca.is_empty(),

@@ -139,6 +139,7 @@ fn access(args: &Args, addresses: &[ListenAddr]) -> Access {
     }
 }
 
+/// Whether only this machine reaches the address.
 pub(crate) fn is_local(address: &ListenAddr) -> bool {
     match address {
         ListenAddr::Tcp { host, .. } => {

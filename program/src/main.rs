@@ -26,6 +26,7 @@ mod side_server;
 mod signals;
 mod site;
 mod systemd;
+mod uploads;
 mod value_parsers;
 
 use std::env;
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
 }
 
 fn program(caught: CaughtSignals, passed: io::Result<Vec<PassedSocket>>) -> Exit {
-    let config = match config::load(env::args_os(), |name| env::var_os(name)) {
+    let mut config = match config::load(env::args_os(), |name| env::var_os(name)) {
         Ok(config) => config,
         Err(exit) => {
             caught.restore_default();
@@ -90,6 +91,8 @@ fn program(caught: CaughtSignals, passed: io::Result<Vec<PassedSocket>>) -> Exit
     } else {
         Vec::new()
     };
+    config.reach = uploads::reach(&config.args, &addresses, !passed.is_empty());
+    let (config, args) = (&config, &config.args);
     let relocate = |line| config.settings.relocate(line);
     let checked = config.check(has_tls_socket(&passed));
     let checked = checked.and_then(|()| addresses::check(args, &addresses).map_err(relocate));
@@ -98,11 +101,11 @@ fn program(caught: CaughtSignals, passed: io::Result<Vec<PassedSocket>>) -> Exit
     }
     if args.print_config {
         caught.restore_default();
-        return print(&config::print(&config), Exit::Complete);
+        return print(&config::print(config), Exit::Complete);
     }
     if args.check {
         caught.restore_default();
-        return match check::check(&config, &addresses).map_err(relocate) {
+        return match check::check(config, &addresses).map_err(relocate) {
             Ok(text) => print(text, Exit::Complete),
             Err(line) => print_error(&line, Exit::Failed),
         };
@@ -115,7 +118,7 @@ fn program(caught: CaughtSignals, passed: io::Result<Vec<PassedSocket>>) -> Exit
         Ok(file) => file,
         Err(line) => return print_error(&line, Exit::Failed),
     };
-    match serve(&config, addresses, passed, log_file, starting).map_err(relocate) {
+    match serve(config, addresses, passed, log_file, starting).map_err(relocate) {
         Ok(exit) => exit,
         Err(line) => {
             logging::failure(args, &line);

@@ -23,6 +23,9 @@ const MAX_TRIES: usize = 16;
 /// The most symbolic links followed for one path; the kernel has the same limit.
 const MAX_LINKS: usize = 40;
 
+/// How the names of files begin that are being written beside their place. They are never served.
+pub(crate) const UNFINISHED: &str = ".httpool-upload-";
+
 /// Which symbolic links a folder follows, both in serving and in listing.
 ///
 /// ```no_run
@@ -276,6 +279,12 @@ impl Folder {
         let file = File::from(self.resolve(path, flags)?);
         let metadata = file.metadata().map_err(OpenError::Failed)?;
         Ok((file, metadata))
+    }
+
+    /// Opens the folder at this path, for the names in it.
+    #[cfg(feature = "upload")]
+    pub(crate) fn open_folder(&self, path: &[u8]) -> Result<OwnedFd, OpenError> {
+        Ok(self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY)?)
     }
 
     /// Opens the folder at this path to list it.

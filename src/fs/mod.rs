@@ -2,6 +2,8 @@
 
 #[cfg(feature = "files")]
 pub(crate) mod folder;
+#[cfg(feature = "upload")]
+pub(crate) mod new_file;
 #[cfg(feature = "files")]
 mod open_files;
 pub(crate) mod regular_file;

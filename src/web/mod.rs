@@ -33,6 +33,8 @@ pub mod websocket;
 pub use self::error_page_dir::{ErrorPageDir, ErrorPageDirError};
 #[cfg(feature = "archive")]
 pub use self::files::Archives;
+#[cfg(feature = "upload")]
+pub use self::files::Uploads;
 #[cfg(feature = "files")]
 pub use self::files::{EntityTags, ServeDir, Symlinks};
 #[cfg(feature = "json")]

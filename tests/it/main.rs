@@ -35,6 +35,8 @@ mod entity_tags;
 mod error_pages;
 /// Headers of file responses.
 mod files;
+/// Files that clients store in a served folder.
+mod folder_uploads;
 /// Many slow and greedy clients at once: they are closed, and a good client is served.
 mod greedy;
 /// Text from handlers in response headers and bodies.

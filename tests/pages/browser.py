@@ -96,11 +96,11 @@ class Browser:
             raise AssertionError(f"{expression}: {reply['exceptionDetails']}")
         return reply["result"].get("value")
 
-    def choose_file(self, selector, path):
-        """Chooses a file in an input of the page."""
+    def choose_file(self, selector, *paths):
+        """Chooses files in an input of the page."""
         root = self._call("DOM.getDocument")["root"]["nodeId"]
         node = self._call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
-        self._call("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+        self._call("DOM.setFileInputFiles", nodeId=node, files=[str(path) for path in paths])
 
     def submit(self, selector):
         """Submits a form of the page as its button does, and waits for the next page."""

@@ -52,5 +52,7 @@ mod site;
 mod support;
 /// What the program prints to a terminal, and what it opens.
 mod terminal;
+/// Uploads into the served folder.
+mod upload;
 /// Restarts under load lose no request.
 mod zero_loss;

@@ -120,6 +120,19 @@ impl Program {
         program
     }
 
+    /// Runs a shell script, which may set limits, and starts the program in the same process.
+    #[track_caller]
+    pub(crate) fn spawn_after(script: &str, arguments: &[&str]) -> Self {
+        Self::spawn_after_script(script, Stdio::null(), arguments)
+    }
+
+    /// Kills the program, and waits until it has ended.
+    #[track_caller]
+    pub(crate) fn kill(mut self) {
+        self.signal(Signal::KILL);
+        self.process.wait(TIMEOUT);
+    }
+
     /// Starts the program on its own port and waits until it listens.
     #[track_caller]
     pub(crate) fn spawn(arguments: &[&str]) -> Self {

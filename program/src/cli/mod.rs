@@ -120,6 +120,19 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE", help_heading = "Files")]
     pub(crate) max_archive: Option<Size>,
 
+    /// Let clients store files: PUT /folder/file, and a form on listings. Without --auth-file, for
+    /// clients on this machine only
+    #[arg(long, help_heading = "Files")]
+    pub(crate) upload: bool,
+
+    /// Most bytes of a file that is uploaded [default: 1GiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Files")]
+    pub(crate) max_upload: Option<Size>,
+
+    /// Let uploads replace files
+    #[arg(long, help_heading = "Files")]
+    pub(crate) upload_overwrite: bool,
+
     /// File in the folder that is sent for paths without a file, for example index.html of a web
     /// application that handles paths in the browser [default: none]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Files")]

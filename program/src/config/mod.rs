@@ -29,6 +29,7 @@ use crate::environment;
 use crate::flag_rules;
 use crate::hosts::{HostName, HostTable};
 use crate::rules::Rules;
+use crate::uploads;
 
 /// The part of `--help` whose flags make another site of a host's folder.
 const INSPECT: &str = "Inspect";
@@ -48,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) unknown_host: UnknownHost,
     /// The configuration file, if there is one.
     pub(crate) file: Option<PathBuf>,
+    /// Why clients of other machines may reach the server, if they may.
+    pub(crate) reach: Option<String>,
 }
 
 /// A virtual host.
@@ -110,6 +113,7 @@ impl Config {
             table: HostTable::default(),
             unknown_host: document.unknown_host,
             file,
+            reach: None,
         };
         for section in document.hosts {
             config.add_host(command, section)?;
@@ -185,10 +189,13 @@ impl Config {
     /// Rejects flags that have no effect without others. `has_tls_socket` says whether a socket for
     /// TLS was passed in.
     pub(crate) fn check(&self, has_tls_socket: bool) -> Result<(), String> {
-        let checked = flag_rules::check(&self.args, has_tls_socket);
-        checked.map_err(|line| self.settings.relocate(line))?;
+        let check = |args| {
+            let checked = flag_rules::check(args, has_tls_socket);
+            checked.and_then(|()| uploads::check(args, self.reach.as_deref()))
+        };
+        check(&self.args).map_err(|line| self.settings.relocate(line))?;
         for host in &self.hosts {
-            let checked = flag_rules::check(&host.args, has_tls_socket);
+            let checked = check(&host.args);
             checked.map_err(|line| host.settings.relocate(line))?;
         }
         Ok(())

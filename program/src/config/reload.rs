@@ -23,6 +23,8 @@ const TAKEN: [&str; 3] = ["inspect", "tls-client-ca", "tls-client-auth"];
 pub(crate) struct Reloader {
     arguments: Vec<OsString>,
     has_tls_socket: bool,
+    /// Why clients of other machines may reach the server, if they may.
+    reach: Option<String>,
     sites: CurrentSites,
     tls: Option<Tls>,
     inspect: Option<Arc<Inspect>>,
@@ -42,6 +44,7 @@ impl Reloader {
         Self {
             arguments: env::args_os().collect(),
             has_tls_socket,
+            reach: config.reach.clone(),
             sites,
             tls,
             inspect,
@@ -54,9 +57,10 @@ impl Reloader {
     /// restart.
     pub(crate) fn reload(&self) -> Result<Vec<String>, String> {
         let arguments = self.arguments.iter().cloned();
-        let config = load(arguments, |name| env::var_os(name)).map_err(|exit| match exit {
+        let mut config = load(arguments, |name| env::var_os(name)).map_err(|exit| match exit {
             CliExit::Print(line) | CliExit::Error(line) | CliExit::Failed(line) => line,
         })?;
+        config.reach.clone_from(&self.reach);
         config.check(self.has_tls_socket)?;
         if config.args.inspect && self.inspect.is_none() {
             return Err(config

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use httpool::services::Echo;
 use httpool::services::inspect::Inspect;
-use httpool::{Handler, Layered, ServeDir};
+use httpool::{Handler, Layered, ServeDir, Uploads};
 
 pub(crate) use self::header_rule::HeaderRule;
 use self::layers::Layers;
@@ -21,6 +21,7 @@ use super::cli::Args;
 use super::files;
 use super::rules::Rules;
 use super::signals::Reloadable;
+use super::uploads;
 
 /// What is served, and the layers around it.
 pub(crate) struct Site {
@@ -31,6 +32,7 @@ pub(crate) struct Site {
 
 enum Service {
     Folder(Arc<ServeDir>),
+    Uploads(Arc<Uploads>, Arc<ServeDir>),
     Inspect(Arc<Inspect>),
     Echo(Echo),
 }
@@ -40,6 +42,10 @@ impl Site {
     /// line.
     pub(crate) fn open(args: &Args) -> Result<Self, String> {
         let service = match files::open(args)? {
+            Some(folder) if args.upload => {
+                let folder = Arc::new(folder);
+                Service::Uploads(Arc::new(uploads::open(args, Arc::clone(&folder))), folder)
+            }
             Some(folder) => Service::Folder(Arc::new(folder)),
             None => Service::Echo(Echo::new(args.echo_json.into())),
         };
@@ -71,7 +77,7 @@ impl Site {
     /// What is opened again when a signal asks for that.
     pub(crate) fn reloadables(&self) -> impl Iterator<Item = Reloadable> {
         let folder = match &self.service {
-            Service::Folder(folder) => Some(Arc::clone(folder)),
+            Service::Folder(folder) | Service::Uploads(_, folder) => Some(Arc::clone(folder)),
             Service::Inspect(_) | Service::Echo(_) => None,
         };
         let users = self.layers.users().cloned();
@@ -84,9 +90,11 @@ impl Site {
         match (self.service, self.rules) {
             (Service::Folder(folder), None) if layers.is_empty() => folder,
             (Service::Folder(folder), None) => layers.around(folder),
+            (Service::Uploads(uploads, _), None) => layers.around(uploads),
             (Service::Inspect(inspect), None) => layers.around(inspect),
             (Service::Echo(echo), None) => layers.around(echo),
             (Service::Folder(folder), Some(rules)) => layers.around(ruled(folder, rules)),
+            (Service::Uploads(uploads, _), Some(rules)) => layers.around(ruled(uploads, rules)),
             (Service::Inspect(inspect), Some(rules)) => layers.around(ruled(inspect, rules)),
             (Service::Echo(echo), Some(rules)) => layers.around(ruled(echo, rules)),
         }

@@ -15,6 +15,8 @@ mod path;
 mod ranges;
 mod resolve;
 mod serve;
+#[cfg(feature = "upload")]
+mod upload;
 
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -29,6 +31,8 @@ use self::digests::Digests;
 use self::media_type::MediaTypes;
 use self::path::{Dotfiles, may_be_served};
 use self::resolve::{PathStyle, index_names};
+#[cfg(feature = "upload")]
+pub use self::upload::Uploads;
 pub use self::validators::EntityTags;
 pub use crate::fs::folder::Symlinks;
 use crate::fs::folder::{Folder, OpenError, Opened};

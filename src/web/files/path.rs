@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use crate::fs::folder::UNFINISHED;
+
 /// The folder that is served although its name begins with a dot (RFC 8615).
 const WELL_KNOWN: &[u8] = b".well-known";
 
@@ -97,7 +99,11 @@ pub(crate) fn is_file_name(name: &[u8]) -> bool {
 
 /// Whether a name is served and listed. `is_first` is true for names in the root.
 pub(crate) fn is_visible(name: &[u8], is_first: bool, dotfiles: Dotfiles) -> bool {
-    !name.starts_with(b".") || dotfiles == Dotfiles::Served || (is_first && name == WELL_KNOWN)
+    match name.starts_with(b".") {
+        false => true,
+        true if name.starts_with(UNFINISHED.as_bytes()) => false,
+        true => dotfiles == Dotfiles::Served || (is_first && name == WELL_KNOWN),
+    }
 }
 
 #[cfg(test)]
@@ -189,5 +195,7 @@ mod tests {
         let path = "/.well-known/security.txt";
         check(path, Ok((&path[1..], Kind::File)));
         assert!(Name::parse("/..", Dotfiles::Served).is_err());
+        let unfinished = format!("/{UNFINISHED}0");
+        assert!(Name::parse(&unfinished, Dotfiles::Served).is_err());
     }
 }

@@ -18,6 +18,8 @@ use super::path::Kind;
 use super::path::{Name, PathError};
 use super::resolve::Target;
 use super::respond::{Form, Representation};
+#[cfg(feature = "upload")]
+use super::upload;
 use super::{Copies, Listings, REVALIDATE};
 use crate::fs::folder::{Folder, OpenError, OpenFile, Opened};
 use crate::fs::root::{CurrentFolder, PathState};
@@ -40,7 +42,7 @@ const VARY_BOTH: HeaderValue = HeaderValue::from_static("accept, accept-encoding
 type Caching<'a> = (&'a HeaderValue, Option<HeaderValue>);
 
 impl ServeDir {
-    fn respond(&self, request: &Request, prefix_length: usize) -> Response {
+    pub(super) fn respond(&self, request: &Request, prefix_length: usize) -> Response {
         match *request.method() {
             Method::GET | Method::HEAD => self.serve(request, prefix_length),
             _ => method_not_allowed(request, ALLOWED),
@@ -50,12 +52,7 @@ impl ServeDir {
     /// `under` is the length of the path at which a router has the folder. A path set with
     /// [`under`](Self::under) replaces it.
     fn serve(&self, request: &Request, prefix_length: usize) -> Response {
-        let path = request.uri().path();
-        let rest = match &*self.under {
-            "" => path.get(prefix_length..),
-            prefix => path.strip_prefix(prefix),
-        };
-        let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
+        let Some(rest) = self.path_within(request.uri().path(), prefix_length) else {
             return error_response(OpenError::NotFound, request);
         };
         let current = self.root.current();
@@ -100,6 +97,15 @@ impl ServeDir {
         }
     }
 
+    /// The part of a request's path behind the path at which the folder is served.
+    pub(super) fn path_within<'p>(&self, path: &'p str, prefix_length: usize) -> Option<&'p str> {
+        let rest = match &*self.under {
+            "" => path.get(prefix_length..),
+            prefix => path.strip_prefix(prefix),
+        };
+        rest.filter(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// Sends a folder as an archive, if archives are enabled and the request asks for one. A missing
     /// folder gets the same response as without.
     #[cfg(feature = "archive")]
@@ -134,6 +140,8 @@ impl ServeDir {
                     files: self,
                     root,
                     path: &name.path,
+                    #[cfg(feature = "upload")]
+                    upload_form: upload::form(request),
                 };
                 let response = listing::respond(listed, folder, request);
                 response.unwrap_or_else(|missed| error_response(missed, request))

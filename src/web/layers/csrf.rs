@@ -104,7 +104,8 @@ impl CsrfProtection {
         self
     }
 
-    fn admits(&self, request: &Request) -> bool {
+    /// Whether no page of an origin that is not trusted has sent the request.
+    pub(crate) fn admits(&self, request: &Request) -> bool {
         let headers = request.headers();
         !may_change_something(request)
             || is_same_origin(request)

@@ -188,6 +188,29 @@ impl<L: MultipartLimits> Multipart<L> {
     }
 }
 
+/// The parts of a form with limits that are known when it arrives.
+#[cfg(feature = "upload")]
+pub(in crate::web) struct FormReader(Source);
+
+#[cfg(feature = "upload")]
+impl FormReader {
+    /// The form in this body. None of its content is kept in memory.
+    pub(in crate::web) fn new(
+        headers: &HeaderMap,
+        body: Body,
+        limits: crate::form_data::Limits,
+    ) -> Result<Self, MultipartError> {
+        let scanner = Scanner::new(&boundary(headers)?, limits);
+        Ok(Self(Source::new(body, scanner, 0)))
+    }
+
+    /// Waits for the next part, as [`Multipart::next_part`] does.
+    pub(in crate::web) fn next_part(&mut self) -> Result<Option<Part<'_>>, MultipartError> {
+        let head = self.0.next_part()?;
+        Ok(head.map(|head| Part::new(&mut self.0, head)))
+    }
+}
+
 fn boundary(headers: &HeaderMap) -> Result<Boundary, MultipartError> {
     let content_type = headers.get(CONTENT_TYPE);
     let value = content_type.map_or(&b""[..], |value| value.as_bytes());

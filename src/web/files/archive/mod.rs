@@ -70,7 +70,7 @@ const ZIP_ENTRY: usize = 512;
 ///
 /// # Sending
 ///
-/// The folder is walked once before the response begins, which occupies the worker: for about half a
+/// The folder is walked once before the response begins, which occupies the worker: for about a
 /// second for 100,000 files. If a limit is exceeded, the response is 413. If too many archives are being
 /// sent, it is 503 with `Retry-After`. If the folder has grown beyond a limit while it is sent, or
 /// can't be read, the response is aborted, so that no part passes for the whole: the connection is

@@ -47,6 +47,9 @@ pub(crate) struct Listed<'a> {
     pub(crate) root: &'a Folder,
     /// Its path below the root.
     pub(crate) path: &'a [u8],
+    /// The form that uploads files to the folder, if it takes them.
+    #[cfg(feature = "upload")]
+    pub(crate) upload_form: Option<&'static str>,
 }
 
 /// One page of a listing: files and folders that would be served.
