@@ -13,7 +13,7 @@ pub(crate) const STYLE: &str = "\
 *{box-sizing:border-box}\
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem 1.5rem 12vh;\
 background:var(--page);color:var(--text);font:1rem/1.6 system-ui,sans-serif}\
-main{width:100%;max-width:38rem;padding:2.25rem 2.5rem;border:1px solid var(--line);\
+main{width:100%;min-width:0;max-width:38rem;padding:2.25rem 2.5rem;border:1px solid var(--line);\
 border-radius:.75rem;box-shadow:0 1px 2px #0001,0 .75rem 2rem #0001;\
 background:linear-gradient(var(--mark) 0 0) 0 0/.3rem 100% no-repeat var(--card)}\
 h1{margin:0;font-size:clamp(1.4rem,5vw,2rem);line-height:1.2;font-weight:650;\
@@ -42,7 +42,7 @@ th[aria-sort=descending] a::after{content:' \\2193'}\
 /// The content security policy: the page may use this style only. A test compares the hash with the
 /// style.
 pub(crate) const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'sha256-5VISzHderDT4qqAvRx4YQaGtb0iZUfLKxlWJbv/be/o='; \
+    "default-src 'none'; style-src 'sha256-2CqpBL9paHI4/5qwYb3x0r2NvJ89EvL5SIGsz+tV580='; \
      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
 );
 
