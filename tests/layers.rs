@@ -168,6 +168,10 @@ fn paths(folder: &Path) -> Vec<PathBuf> {
 /// `program`.
 #[test]
 fn architecture_names_existing_files() {
+    // A published crate has only a part of them.
+    if !root().join("program").exists() {
+        return;
+    }
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the file can be read");
     let code: Vec<PathBuf> = ["src", "program/src"]
         .iter()
