@@ -180,20 +180,28 @@ impl Serving {
 
     /// Another server, which is started as `PROGRAM PORT THREADS`.
     pub(crate) fn start_program(program: &str, threads: usize) -> Self {
+        Self::start_listening(|address| {
+            let mut command = Command::new(program);
+            command
+                .arg(address.port().to_string())
+                .arg(threads.to_string());
+            command
+        })
+    }
+
+    /// Another server, which this command starts on the address.
+    pub(crate) fn start_listening(command: impl FnOnce(SocketAddr) -> Command) -> Self {
         let address = {
             // The port is free again, and no other program is likely to take it.
             let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
             listener.local_addr().expect("the listener has an address")
         };
-        let child = Command::new(program)
-            .arg(address.port().to_string())
-            .arg(threads.to_string())
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("the program can be started");
+        let mut command = command(address);
+        let child = command.stdin(Stdio::piped()).spawn();
+        let child = child.expect("the program can be started");
         let deadline = Instant::now() + START;
         while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < deadline, "{program} does not listen");
+            assert!(Instant::now() < deadline, "{command:?} does not listen");
             thread::sleep(Duration::from_millis(10));
         }
         Self { child, address }
