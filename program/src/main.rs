@@ -101,7 +101,10 @@ fn program(caught: CaughtSignals, passed: io::Result<Vec<PassedSocket>>) -> Exit
     }
     if args.print_config {
         caught.restore_default();
-        return print(&config::print(config), Exit::Complete);
+        return print(
+            &config::print(config, env::var_os("PORT").as_deref()),
+            Exit::Complete,
+        );
     }
     if args.check {
         caught.restore_default();

@@ -458,6 +458,12 @@ fn printed_configuration_starts_the_same_server() {
             exit.output
         );
     }
+    let port = run_program(&["--print-config"], &[("PORT", "8080")]);
+    let line = "# The server listens on *:8080  # PORT";
+    assert!(
+        port.output.lines().any(|printed| printed == line),
+        "{port:?}"
+    );
     let printed = folder(&exit.output, &[]);
     let program = Program::spawn(&["-c", &path(&printed)]);
     let mut client = program.connect();

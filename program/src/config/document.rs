@@ -26,7 +26,7 @@ const NOT_IN_HOSTS: [&str; 2] = ["request-ids", "server-timing"];
 const ALSO_IN_HOSTS: [&str; 3] = ["error-pages", "tls-cert", "tls-key"];
 
 /// Paths that are relative to the served folder.
-pub(super) const IN_ROOT: [&str; 2] = ["fallback", "spa"];
+pub(super) const IN_ROOT: [&str; 1] = ["fallback"];
 
 /// Keys that are no flags.
 const HOST: &str = "host";

@@ -158,7 +158,7 @@ impl Config {
 
     /// The settings of the top that count for a host with these settings of its own. Certificates
     /// are chosen by the names in them, so a host does not inherit them. A host with a folder is no
-    /// inspector.
+    /// inspector, and what a host sets replaces what it excludes, as `spa` does with `fallback`.
     fn inherited<'a>(
         &'a self,
         command: &'a Command,
@@ -168,7 +168,9 @@ impl Config {
         let is_inherited = move |setting: &&Setting| {
             let flag = settings::find(command, &setting.flag);
             let is_inspect = flag.and_then(|flag| flag.get_help_heading()) == Some(INSPECT);
-            !(CERTIFICATES.contains(&setting.flag.as_str()) || has_root && is_inspect)
+            !(CERTIFICATES.contains(&setting.flag.as_str())
+                || has_root && is_inspect
+                || own.exclude(command, &setting.flag))
         };
         self.settings.iter().filter(is_inherited).cloned()
     }

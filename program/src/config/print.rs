@@ -1,5 +1,6 @@
 //! `--print-config`: each setting with its source, in the form of a configuration file.
 
+use std::ffi::OsStr;
 use std::fmt::{Display, Write as _};
 use std::path;
 
@@ -14,8 +15,9 @@ use crate::rules::{Rule, Rules};
 /// Flags whose values are not printed. The output may be kept or shown.
 pub(super) const SECRETS: [&str; 1] = ["inspect-token"];
 
-/// The configuration as a file that `--config` can read.
-pub(crate) fn print(config: &Config) -> String {
+/// The configuration as a file that `--config` can read. `port` is the value of `PORT`, which is no
+/// setting, but counts if there is no address.
+pub(crate) fn print(config: &Config, port: Option<&OsStr>) -> String {
     let mut command = cli::command();
     command.build();
     let mut text = String::from("# The settings of httpool, as a file for --config.\n");
@@ -46,6 +48,14 @@ pub(crate) fn print(config: &Config) -> String {
             Some(setting) => self::setting(&mut text, flag, setting),
             None => default(&mut text, flag, name),
         }
+    }
+    let port = port.filter(|port| !port.is_empty() && !config.args.names_addresses());
+    if let Some(port) = port {
+        let port = port.to_string_lossy();
+        line(
+            &mut text,
+            format_args!("\n# The server listens on *:{}  # PORT", escaped(&port)),
+        );
     }
     if config.unknown_host == UnknownHost::Reject {
         text.push_str("\n# Hosts\nunknown-host = \"reject\"\n");

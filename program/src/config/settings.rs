@@ -88,6 +88,17 @@ impl Settings {
         self.0.iter().find(|setting| setting.flag == flag)
     }
 
+    /// Whether one of these settings can't be used together with this flag.
+    pub(crate) fn exclude(&self, command: &Command, flag: &str) -> bool {
+        let conflict = |one: &str, other: &str| {
+            let of_one = find(command, one).map(|flag| command.get_arg_conflicts_with(flag));
+            let mut of_one = of_one.into_iter().flatten();
+            of_one.any(|flag| flag.get_long() == Some(other))
+        };
+        let mut set = self.0.iter().filter(|setting| setting.given != Given::Off);
+        set.any(|setting| conflict(&setting.flag, flag) || conflict(flag, &setting.flag))
+    }
+
     /// The value of a flag that is a path.
     pub(crate) fn path(&self, flag: &str) -> Option<PathBuf> {
         match &self.find(flag)?.given {

@@ -354,6 +354,16 @@ fn host_with_a_folder_is_no_inspector() {
 }
 
 #[test]
+fn host_replaces_what_its_settings_exclude() {
+    let config = loaded(
+        "root = \"/\"\nfallback = \"x\"\n[[host]]\nname = \"a\"\nspa = true\n\
+         [[host]]\nname = \"b\"\n",
+    );
+    assert!(config.hosts[0].args.spa && config.hosts[0].args.fallback.is_none());
+    assert!(!config.hosts[1].args.spa && config.hosts[1].args.fallback.is_some());
+}
+
+#[test]
 fn server_has_the_certificates_of_all_hosts() {
     let config = loaded(
         "listen-tls = \"*:443\"\n[[host]]\nname = \"a\"\ntls-cert = \"/a.pem\"\ntls-key = \"/a.key\"\n\
@@ -473,7 +483,7 @@ fn printed_configuration_is_a_file_with_the_same_settings() {
     );
     let variables = [("HTTPOOL_ETAG", "content"), ("HTTPOOL_PRECOMPRESSED", "no")];
     let config = load_with(&file, &["--workers", "3"], &variables).expect("it is valid");
-    let text = print(&config);
+    let text = print(&config, None);
     for line in [
         "workers = 3  # command line".to_owned(),
         "etag = \"content\"  # HTTPOOL_ETAG".into(),
@@ -538,7 +548,7 @@ fn printed_configuration_is_a_file_with_the_same_settings() {
 fn secrets_are_not_printed() {
     let token = "0123456789abcdef";
     let config = loaded(&format!("inspect = true\ninspect-token = \"{token}\""));
-    let text = print(&config);
+    let text = print(&config, None);
     assert!(!text.contains(token) && text.contains("# inspect-token is set, and not printed"));
 }
 
@@ -594,7 +604,7 @@ const PIECES: [&str; 30] = [
 
 fn expect_one_line(bytes: &[u8]) {
     let line = match load_with(&File::new(bytes), &[], &[]) {
-        Ok(config) => print(&config)
+        Ok(config) => print(&config, None)
             .lines()
             .next()
             .map(String::from)
