@@ -218,6 +218,51 @@ fn hosts_have_their_own_error_pages() {
 }
 
 #[test]
+fn hosts_have_their_own_users_and_headers() {
+    // The password is `lovelace`.
+    let users = "ada:$2y$04$abcdefghijklmnopqrstuuhiTVLHQPvYzPykOsCOnc5I00eOfh33K\n";
+    let config = "auth-file = \"users\"\nheader = [\"X-Top: a, b\"]\nrate-limit = \"1000/1m\"\n\
+                  [[host]]\nname = \"open.example\"\nauth-file = false\nrate-limit = \"1/1h\"\n\
+                  [[host]]\nname = \"closed.example\"\nheader = \"X-Own: c\"\n\
+                  [[host.redirect]]\nfrom = \"/a\"\nto = \"/b\"\n";
+    let mut server = Configured::spawn(config, &[("users", users)]);
+    let mut client = server.program.connect();
+    let response = get(&mut client, "open.example", "/");
+    assert_eq!(
+        (response.status, response.header("x-top")),
+        (200, Some("a, b"))
+    );
+    assert_eq!(get(&mut client, "open.example", "/").status, 429);
+    assert_eq!(get(&mut client, "other.example", "/").status, 401);
+    assert_eq!(get(&mut client, "closed.example", "/a").status, 401);
+    client.send(
+        "GET /a HTTP/1.1\r\nHost: closed.example\r\nAuthorization: Basic YWRhOmxvdmVsYWNl\r\n\r\n",
+    );
+    let response = client.expect_status(307);
+    assert_eq!(response.header("location"), Some("/b"));
+    assert_eq!(
+        (response.header("x-own"), response.header("x-top")),
+        (Some("c"), None)
+    );
+
+    // A wrong file of users keeps the old one.
+    server.folder.file("users", "ada\n");
+    server.program.signal(Signal::HUP);
+    let line = server
+        .program
+        .expect_line("configuration reload failed, keeping the old one: ");
+    assert!(
+        line.contains(":1: auth-file ") && line.contains("users"),
+        "{line}"
+    );
+    assert_eq!(
+        get(&mut server.program.connect(), "other.example", "/").status,
+        401
+    );
+    server.end();
+}
+
+#[test]
 fn certificate_of_a_host_is_chosen_by_the_name() {
     let authority = CertificateAuthority::new();
     let files = ["a.example", "b.example"].map(|name| authority.issue(&[name]).files(name));
