@@ -136,29 +136,20 @@ mod tests {
 
     use super::*;
 
-    fn entries(described: &[(Vec<u8>, bool, u64, u64)]) -> Vec<Entry<'_>> {
-        let entry = |(name, is_folder, size, time): &'_ (Vec<u8>, bool, u64, u64)| {
-            let kind = match is_folder {
-                true => EntryKind::Folder(None),
-                false => EntryKind::File(*size),
-            };
-            (
-                kind,
-                SystemTime::UNIX_EPOCH + Duration::from_secs(*time),
-                name.len(),
-            )
-        };
-        described
-            .iter()
-            .map(|one| {
-                let (kind, modified, _) = entry(one);
-                Entry {
-                    name: &one.0,
-                    kind,
-                    modified,
-                }
-            })
-            .collect()
+    type Described = (Vec<u8>, bool, u64, u64);
+
+    fn entries(described: &[Described]) -> Vec<Entry<'_>> {
+        fn entry((name, is_folder, size, time): &Described) -> Entry<'_> {
+            Entry {
+                name,
+                kind: match is_folder {
+                    true => EntryKind::Folder(None),
+                    false => EntryKind::File(*size),
+                },
+                modified: SystemTime::UNIX_EPOCH + Duration::from_secs(*time),
+            }
+        }
+        described.iter().map(entry).collect()
     }
 
     proptest! {
