@@ -112,6 +112,13 @@ pub(crate) fn one_line(error: &Error, named: impl Fn(&str, &str) -> Named) -> St
         ErrorKind::UnknownArgument => {
             format!("{flag:?}: unexpected argument, one folder can be served")
         }
+        ErrorKind::InvalidSubcommand => {
+            let word = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+            format!("{word:?}: unexpected argument, one folder can be served")
+        }
+        ErrorKind::MissingRequiredArgument => {
+            "completions: name a shell, one of bash, elvish, fish, powershell, zsh".to_owned()
+        }
         _ => first_line(error),
     }
 }

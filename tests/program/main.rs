@@ -23,6 +23,8 @@ mod error_pages;
 mod faults;
 /// A served folder: index files, clean URLs, listings.
 mod folders;
+/// Completion scripts and the manual page.
+mod generated;
 /// Memory use with clients that pipeline and read nothing.
 mod greedy;
 /// TLS: certificates, redirects and HSTS.

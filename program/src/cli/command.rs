@@ -1,12 +1,14 @@
-//! The `clap` command of the flags, and the part of `--help` after them.
-
-use std::fmt::Write as _;
+//! The `clap` command of the flags.
 
 use clap::{Arg, ArgAction, CommandFactory as _, ValueHint};
 
-use super::Args;
+use super::{Args, generate, sections};
 use crate::environment;
-use crate::exit::Exit;
+
+/// The forms of the command line.
+const USAGE: &str = "httpool [OPTIONS] [DIR]
+       httpool completions <SHELL>
+       httpool man";
 
 /// The flag `-h`. It has a name of its own, because its help has another form than that of `--help`.
 pub(crate) const SHORT_HELP_FLAG: &str = "short-help";
@@ -40,8 +42,11 @@ pub(super) const SHORT_HELP: &[(&str, &str)] = &[
 
 /// The flags under the headings of `--help`, as one list.
 pub(crate) fn short_help() -> String {
-    let command = command().mut_args(|flag| flag.help_heading(None));
-    command.clone().render_help().to_string()
+    // The usage names the subcommands.
+    let mut command = command()
+        .mut_args(|flag| flag.help_heading(None))
+        .mut_subcommands(|subcommand| subcommand.hide(true));
+    command.render_help().to_string()
 }
 
 /// The flags as a `clap` command, with the additions that are the same for all of them.
@@ -85,37 +90,7 @@ pub(crate) fn command() -> clap::Command {
                 .action(ArgAction::Help)
                 .help("Describe all flags, variables, signals and exit codes"),
         )
-        .after_long_help(after_help())
-}
-
-fn after_help() -> String {
-    let mut text = format!(
-        "Environment:\n  \
-         Each flag is also an environment variable, shown beside it. The command line takes precedence over \
-         variables, and variables over the file of --config. An empty variable counts as unset. {} and the variables of all other repeatable flags take \
-         several values, separated by commas or spaces, and \
-         {} by line breaks.\n\n  \
-         PORT            Listen on *:PORT if no address is given\n  \
-         LISTEN_FDS      Sockets passed in by systemd, which replace PORT and the default;\n                  \
-         LISTEN_FDNAMES says how each is used: proxied as by --listen-proxy-protocol,\n                  \
-         tls as by --listen-tls, tls-proxied as by --listen-tls-proxy-protocol\n  \
-         NOTIFY_SOCKET   Where to send readiness and the progress of a shutdown: a path, or\n                  \
-         @name for an abstract socket; failures are logged as a warning\n  \
-         JOURNAL_STREAM  Set by systemd; if standard error is the journal, text messages have\n                  \
-         priorities instead of times\n\n\
-         Signals:\n  \
-         SIGTERM and SIGINT start a shutdown: every request already received gets its response. A \
-         second signal aborts open requests. SIGHUP and SIGUSR1 reopen log files and the folder, and \
-         reload certificates, passwords, error pages and the file of --config. A signal that was ignored at the start stays \
-         ignored.\n\n\
-         Exit codes:\n",
-        environment::variable("listen"),
-        environment::variable("header")
-    );
-    for exit in Exit::ALL {
-        writeln!(text, "  {}  {}", exit.code(), exit.meaning())
-            .expect("writing to a String can't fail");
-    }
-    text.truncate(text.trim_end().len());
-    text
+        .subcommands(generate::subcommands())
+        .override_usage(USAGE)
+        .after_long_help(sections::long_help())
 }

@@ -2,6 +2,8 @@
 
 mod choices;
 mod command;
+mod generate;
+mod sections;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ pub(crate) use self::choices::{
     ClientAuth, Etag, ForwardingHeaders, Json, LogFormat, RequestFormat, Switch, SymlinkChoice,
 };
 pub(crate) use self::command::{SHORT_HELP_FLAG, command, short_help};
+pub(crate) use self::generate::subcommand;
 use super::addresses::{LISTEN, Listen};
 use super::config::Settings;
 use super::environment;

@@ -81,6 +81,9 @@ pub(crate) fn load(
     if matches.get_flag(cli::SHORT_HELP_FLAG) {
         return Err(CliExit::Print(cli::short_help()));
     }
+    if let Some(exit) = cli::subcommand(&matches) {
+        return Err(exit);
+    }
     let is_set = |name: &str| lookup(name).is_some_and(|value| !value.is_empty());
     if let Some(line) = renamed_variable(is_set) {
         return Err(CliExit::Error(line));
