@@ -1,12 +1,15 @@
 //! The echo service: responds with the request's own body.
 
+mod page;
+
 use std::mem;
 
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderValue, VARY};
 use http::{Method, StatusCode};
 use serde::de::IgnoredAny;
 
-use crate::message::headers::media_type::MediaType;
+use crate::message::headers::media_type::{MediaType, preferred};
+use crate::message::problem::html_page::POLICY;
 use crate::message::response::method_not_allowed;
 use crate::message::{
     BodyMode, ClientInfo, Handler, Html, IntoResponse, Problem, Request, Response,
@@ -18,7 +21,8 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
 /// Responds to `POST` with the request's body, byte for byte and with its `Content-Type`
-/// (`text/plain` if it has none), and to `GET` with a welcome page, on every path.
+/// (`text/plain` if it has none), and to `GET` with a welcome page, on every path. A browser gets a
+/// page that explains this, and any other client one line.
 ///
 /// With the query `?origin`, `GET` returns the request's [`ClientInfo`] as JSON.
 ///
@@ -95,7 +99,7 @@ impl Handler for Echo {
             Method::GET | Method::HEAD if request.uri().query() == Some("origin") => {
                 client_info(request)
             }
-            Method::GET | Method::HEAD => Html(PAGE).into_response(),
+            Method::GET | Method::HEAD => welcome(request),
             _ => method_not_allowed(request, ALLOWED),
         }
     }
@@ -110,6 +114,31 @@ impl Handler for Echo {
     fn may_upgrade(&self) -> bool {
         false
     }
+}
+
+/// The welcome page: a line, or a page for browsers, which ask for HTML before all others.
+fn welcome(request: &Request) -> Response {
+    // Most clients of an echo send no `Accept`, and there is nothing to choose or to vary.
+    if !request.headers().contains_key(ACCEPT) {
+        return Html(PAGE).into_response();
+    }
+    let wants_page = prefers_html(request.headers());
+    let mut response = match wants_page {
+        true => Html(page::html(request)).into_response(),
+        false => Html(PAGE).into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+    if wants_page {
+        headers.insert(CONTENT_SECURITY_POLICY, POLICY);
+    }
+    response
+}
+
+/// Whether the client asks for HTML. `*/*` alone asks for nothing.
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let offers: [(bool, &[&str]); 2] = [(false, &["text/plain"]), (true, &["text/html"])];
+    preferred(headers, &offers) == Some(true)
 }
 
 /// The request's `ClientInfo`, on one line.
@@ -209,6 +238,41 @@ mod tests {
         let deep = "[".repeat(1_000_000);
         let response = post(JsonCheck::Strict, "application/json", deep.as_bytes());
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[track_caller]
+    fn page(accept: &str, host: &str) -> Response {
+        let mut request = HttpRequest::get("/any")
+            .header(ACCEPT, accept)
+            .header(http::header::HOST, host)
+            .body(Body::default())
+            .expect("test requests are valid");
+        Echo::default().handle(&mut request)
+    }
+
+    #[test]
+    fn browsers_get_a_page_and_others_a_line() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        let response = page(browser, "echo.example:4000");
+        let text = String::from_utf8_lossy(response.body().as_bytes()).into_owned();
+        assert!(text.contains(PAGE), "{text}");
+        assert!(text.contains("http://echo.example:4000/</kbd>"), "{text}");
+        assert_eq!(response.headers()[VARY], "accept");
+        assert_eq!(response.headers()[CONTENT_SECURITY_POLICY], POLICY);
+        for accept in ["*/*", "text/plain", "application/json", "text/html;q=0"] {
+            let response = page(accept, "x");
+            assert_eq!(response.body().as_bytes(), PAGE.as_bytes(), "{accept}");
+            assert_eq!(response.headers()[VARY], "accept", "{accept}");
+        }
+    }
+
+    #[test]
+    fn commands_contain_only_safe_hosts() {
+        for host in ["a'b", "a;b", "$(a)", "<b>", "", "a b", "a\"b"] {
+            let response = page("text/html", host);
+            let text = String::from_utf8_lossy(response.body().as_bytes()).into_owned();
+            assert!(text.contains(" http://localhost:4000/</kbd>"), "{text}");
+        }
     }
 
     #[test]

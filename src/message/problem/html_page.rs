@@ -24,8 +24,10 @@ body:has(table){place-items:start center}\
 main:has(table){max-width:60rem;--mark:var(--card)}\
 body:has(pre){place-items:start center}\
 main:has(pre){max-width:60rem;--mark:var(--card)}\
+main:has(kbd){--mark:#2e7d4f}\
+kbd{display:block}\
 h2{margin:1.75rem 0 0;font-size:1rem;color:var(--quiet)}\
-pre{margin:.5rem 0 0;padding:.75rem 1rem;border-radius:.5rem;background:var(--page);\
+pre,kbd{margin:.5rem 0 0;padding:.75rem 1rem;border-radius:.5rem;background:var(--page);\
 white-space:pre-wrap;overflow-wrap:anywhere;font:.85rem/1.5 ui-monospace,monospace}\
 h1{overflow-wrap:anywhere}\
 table{width:100%;margin:1.25rem 0 0;border-collapse:collapse;font-variant-numeric:tabular-nums}\
@@ -42,7 +44,7 @@ th[aria-sort=descending] a::after{content:' \\2193'}\
 /// The content security policy: the page may use this style only. A test compares the hash with the
 /// style.
 pub(crate) const POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'sha256-2CqpBL9paHI4/5qwYb3x0r2NvJ89EvL5SIGsz+tV580='; \
+    "default-src 'none'; style-src 'sha256-SwSmN0v3G65Tu9UPP5C+1DQL1uENJK7mz//T7lRr41g='; \
      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
 );
 
