@@ -58,13 +58,21 @@ pub(crate) fn open(args: &Args) -> Result<Option<ServeDir>, String> {
 
 /// Warns that the address of the server itself will show nothing but an error.
 fn warn_without_index(args: &Args, files: &ServeDir) {
-    if !args.listing && files.find("index.html").is_err() {
+    let named = args.index.iter().map(String::as_str);
+    let mut indexes: Vec<&str> = named.collect();
+    if indexes.is_empty() {
+        indexes.push("index.html");
+    }
+    // A user who turns index files off knows that there is none.
+    let is_off = indexes.contains(&NO_INDEX);
+    if !args.listing && !is_off && !indexes.iter().any(|index| files.find(index).is_ok()) {
         let root = args.root.as_deref().unwrap_or(Path::new(""));
         log::warn!(
-            "{} {} has no index.html, so requests for / get a 404: --listing shows the files, \
-             --fallback FILE sends a file instead",
+            "{} {} has no {}, so requests for / get a 404: --listing shows the files, --index NAME \
+             names the index file, --fallback FILE sends a file instead",
             args.root_name(),
-            root.display()
+            root.display(),
+            indexes.join(" or ")
         );
     }
 }
