@@ -27,17 +27,19 @@ pub(super) const SHORT_HELP: &[(&str, &str)] = &[
     ("check", "Validate the configuration and exit"),
     ("config", "File with settings, virtual hosts and redirects"),
     ("listing", "List folders without an index file"),
-    (
-        "precompressed",
-        "Send FILE.br, FILE.zst or FILE.gz instead of FILE",
-    ),
+    ("archive", "Send folders as tar, tar.gz or zip"),
+    ("upload", "Take uploads into the folder"),
+    ("pretty-urls", "Send about.html for /about"),
     ("spa", "Send index.html for paths without a file"),
     ("inspect", "Show clients what they sent"),
+    ("auth-file", "File with users, as of htpasswd"),
+    ("cors", "Origin whose pages may read responses"),
+    ("header", "Header of all responses, 'Name: value'"),
+    ("compress", "Compress responses"),
     ("listen-tls", "Address to listen on for TLS"),
     ("tls-cert", "Certificate as PEM"),
     ("tls-key", "Private key of the certificate as PEM"),
     ("access-log", "File to append a line to for each request"),
-    ("log-file", "File to append messages to"),
 ];
 
 /// The flags under the headings of `--help`, as one list.

@@ -238,10 +238,10 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Responses")]
     pub(crate) server_timing: bool,
 
-    /// Header of every response, or of those to paths with a prefix, for example /assets/
-    /// Cache-Control: no-cache. It replaces the header that a response has, and an empty value removes
-    /// it; repeatable [default: none]
-    #[arg(long, value_name = "[PREFIX ]NAME: VALUE", value_hint = ValueHint::Other,
+    /// Header of every response, for example 'X-Robots-Tag: noindex', or of those to paths with a
+    /// prefix: '/assets/ Cache-Control: no-cache'. It replaces the header that a response has, and an
+    /// empty value removes it; repeatable [default: none]
+    #[arg(long, value_name = "HEADER", value_hint = ValueHint::Other,
         help_heading = "Responses")]
     pub(crate) header: Vec<HeaderRule>,
 
