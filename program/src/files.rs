@@ -48,7 +48,6 @@ pub(crate) fn open(args: &Args) -> Result<Option<ServeDir>, String> {
             files.media_type(extension, value.clone())
         });
     let Some((flag, file)) = args.fallback() else {
-        warn_without_index(args, &files);
         return Ok(Some(files));
     };
     let found = files.find(file);
@@ -57,7 +56,7 @@ pub(crate) fn open(args: &Args) -> Result<Option<ServeDir>, String> {
 }
 
 /// Warns that the address of the server itself will show nothing but an error.
-fn warn_without_index(args: &Args, files: &ServeDir) {
+pub(crate) fn warn_without_index(args: &Args, files: &ServeDir) {
     let named = args.index.iter().map(String::as_str);
     let mut indexes: Vec<&str> = named.collect();
     if indexes.is_empty() {
@@ -65,7 +64,8 @@ fn warn_without_index(args: &Args, files: &ServeDir) {
     }
     // A user who turns index files off knows that there is none.
     let is_off = indexes.contains(&NO_INDEX);
-    if !args.listing && !is_off && !indexes.iter().any(|index| files.find(index).is_ok()) {
+    let is_expected = args.listing || is_off || args.fallback().is_some();
+    if !is_expected && !indexes.iter().any(|index| files.find(index).is_ok()) {
         let root = args.root.as_deref().unwrap_or(Path::new(""));
         log::warn!(
             "{} {} has no {}, so requests for / get a 404: --listing shows the files, --index NAME \

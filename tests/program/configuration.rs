@@ -539,3 +539,16 @@ fn example_of_the_document_is_valid() {
     let exit = run_program(&["--check", "-c", &path(&folder)], &[]);
     assert_eq!((exit.code, exit.errors.as_str()), (Some(0), ""), "{exit:?}");
 }
+
+#[test]
+fn missing_index_is_warned_of_once_for_each_folder() {
+    let config = "root = \"a\"\n[[host]]\nname = \"same.example\"\n[[host]]\nname = \"other.example\"\nroot = \"b\"\n";
+    let folder = folder(config, &[("a/x", ""), ("b/x", "")]);
+    let exit = run_program(&["--check", "-c", &path(&folder)], &[]);
+    assert_eq!(exit.code, Some(0), "{exit:?}");
+    assert_eq!(
+        exit.errors.matches("has no index.html").count(),
+        2,
+        "{exit:?}"
+    );
+}

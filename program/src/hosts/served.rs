@@ -29,8 +29,10 @@ impl Served {
         if config.file.is_some() {
             return Ok(Self::File(CurrentSites::new(Sites::open(config, None)?)));
         }
+        let site = Site::open(&config.args)?;
+        site.warn(&config.args);
         Ok(Self::One {
-            site: Box::new(Site::open(&config.args)?),
+            site: Box::new(site),
             pages: files::error_pages(&config.args)?.map(Arc::new),
         })
     }

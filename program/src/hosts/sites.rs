@@ -1,5 +1,6 @@
 //! All sites of a server.
 
+use std::ptr;
 use std::sync::Arc;
 
 use httpool::http::StatusCode;
@@ -33,8 +34,13 @@ impl Sites {
     /// the server.
     pub(crate) fn open(config: &Config, inspect: Option<&Arc<Inspect>>) -> Result<Self, String> {
         let open = |args: &Args, rules: Option<&Rules>| {
+            let site = Site::open(args)?;
+            // A host with the folder of the top would repeat its warning.
+            if ptr::eq(args, &config.args) || args.root != config.args.root {
+                site.warn(args);
+            }
             let inspect = inspect.filter(|_| args.inspect);
-            HostSite::open(args, rules, inspect)
+            HostSite::open(site, args, rules, inspect)
         };
         let default = open(&config.args, config.rules.as_ref());
         let default = default.map_err(|line| config.settings.relocate(line))?;
@@ -67,11 +73,12 @@ impl Sites {
 
 impl HostSite {
     fn open(
+        site: Site,
         args: &Args,
         rules: Option<&Rules>,
         inspect: Option<&Arc<Inspect>>,
     ) -> Result<Self, String> {
-        let site = Site::open(args)?.rules(rules.cloned());
+        let site = site.rules(rules.cloned());
         Ok(Self {
             handler: site.inspect(inspect.cloned()).into_handler(),
             pages: files::error_pages(args)?,

@@ -74,6 +74,13 @@ impl Site {
         Self { rules, ..self }
     }
 
+    /// Warns about settings that are probably a mistake.
+    pub(crate) fn warn(&self, args: &Args) {
+        if let Service::Folder(folder) = &self.service {
+            files::warn_without_index(args, folder);
+        }
+    }
+
     /// What is opened again when a signal asks for that.
     pub(crate) fn reloadables(&self) -> impl Iterator<Item = Reloadable> {
         let folder = match &self.service {
