@@ -8,14 +8,14 @@ import tempfile
 
 from job import json_of_size
 
-# The headers of a browser.
+# The headers of a browser that requests an image: a page would be another one than clients without
+# `text/html` get.
 BROWSER = tuple(
     f"--header={header}"
     for header in (
         "user-agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
         "Chrome/142.0.0.0 Safari/537.36",
-        "accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,"
-        "image/apng,*/*;q=0.8,application/signed-exchange;v=b3;q=0.7",
+        "accept: image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8",
         "accept-encoding: gzip, deflate, br, zstd",
         "accept-language: en-GB,en;q=0.9,de;q=0.8,fr;q=0.7",
         "cache-control: max-age=0",
@@ -26,8 +26,8 @@ BROWSER = tuple(
         'sec-ch-ua: "Chromium";v="142", "Not)A;Brand";v="8"',
         "sec-ch-ua-mobile: ?0",
         'sec-ch-ua-platform: "Linux"',
-        "sec-fetch-dest: document",
-        "sec-fetch-mode: navigate",
+        "sec-fetch-dest: image",
+        "sec-fetch-mode: no-cors",
         "sec-fetch-site: same-origin",
         "sec-fetch-user: ?1",
         "upgrade-insecure-requests: 1",

@@ -21,7 +21,7 @@ pub(crate) const CURL_GET: &str = "GET /index.html HTTP/1.1\r\n\
 pub(crate) const BROWSER_GET: &str = "GET /assets/app.js?v=20 HTTP/1.1\r\n\
     Host: www.example.com\r\n\
     User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n\
-    Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8\r\n\
+    Accept: image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8\r\n\
     Accept-Language: en-GB,en;q=0.7,de;q=0.3\r\n\
     Accept-Encoding: gzip, deflate, br, zstd\r\n\
     Referer: https://www.example.com/somewhere/else?with=query\r\n\
