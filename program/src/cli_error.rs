@@ -34,6 +34,38 @@ fn renamed_flag(flag: &str) -> Option<&'static str> {
     renamed(flag.split('=').next()?)
 }
 
+/// Flags of other servers, and the flag that has their effect here.
+const FLAGS_OF_OTHER_SERVERS: [(&str, &str); 23] = [
+    ("--address", "--listen"),
+    ("--auth", "--auth-file"),
+    ("--basic-auth", "--auth-file"),
+    ("--bind", "--listen"),
+    ("--browse", "--listing"),
+    ("--compression", "--compress"),
+    ("--config-file", "--config"),
+    ("--dir", "--root"),
+    ("--directory", "--root"),
+    ("--directory-listing", "--listing"),
+    ("--host", "--listen"),
+    ("--index-files", "--index"),
+    ("--interfaces", "--listen"),
+    ("--page-fallback", "--fallback"),
+    ("--single", "--spa"),
+    ("--ssl-cert", "--tls-cert"),
+    ("--ssl-key", "--tls-key"),
+    ("--threads", "--workers"),
+    ("--upload-files", "--upload"),
+    ("-b", "--listen"),
+    ("-d", "--root"),
+    ("-i", "--listen"),
+    ("-s", "--spa"),
+];
+
+fn flag_of_other_server(flag: &str) -> Option<&'static str> {
+    let found = FLAGS_OF_OTHER_SERVERS.iter().find(|(of, _)| *of == flag);
+    found.map(|(_, here)| *here)
+}
+
 fn renamed_value(flag: &str, value: &str) -> Option<&'static str> {
     let flag = flag.split(' ').next()?;
     let found = RENAMED_VALUES
@@ -104,7 +136,8 @@ pub(crate) fn one_line(error: &Error, named: impl Fn(&str, &str) -> Named) -> St
             _ => format!("{name}: given more than once"),
         },
         ErrorKind::UnknownArgument if flag.starts_with('-') => {
-            match text(error, ContextKind::SuggestedArg) {
+            let suggested = text(error, ContextKind::SuggestedArg);
+            match flag_of_other_server(&flag).or(suggested.as_deref()) {
                 Some(near) => format!("{name}: no such flag, did you mean {near}?"),
                 None => format!("{name}: no such flag, --help lists them"),
             }

@@ -1,5 +1,6 @@
 //! Folders: `--root` with the flags that go with it, and `--error-pages`.
 
+use std::io;
 use std::path::Path;
 
 use httpool::{Archives, ErrorPageDir, ServeDir};
@@ -51,7 +52,10 @@ pub(crate) fn open(args: &Args) -> Result<Option<ServeDir>, String> {
         return Ok(Some(files));
     };
     let found = files.find(file);
-    found.map_err(|error| format!("{flag} {}: {error}", file.display()))?;
+    found.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!("{flag} {}: not in the folder", file.display()),
+        _ => format!("{flag} {}: {error}", file.display()),
+    })?;
     Ok(Some(files.fallback(file)))
 }
 

@@ -493,6 +493,11 @@ fn other_usage_errors_are_one_line() {
         &["--max-bodi", "1"],
         "--max-bodi: no such flag, did you mean --max-body?",
     );
+    check(
+        &["--bind", "x"],
+        "--bind: no such flag, did you mean --listen?",
+    );
+    check(&["-d", "x"], "-d: no such flag, did you mean --root?");
     check(&["--qqq"], "--qqq: no such flag");
     check(&["a", "b"], "\"b\": unexpected argument, one folder");
     check(&["a", "--root", "b"], "excludes");

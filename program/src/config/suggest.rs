@@ -6,6 +6,9 @@ use clap::{Arg, Command};
 /// Keys of a file that are no flags.
 const TABLES: [&str; 5] = ["host", "name", "redirect", "rewrite", "unknown-host"];
 
+/// Flags that are no settings.
+const NO_SETTINGS: [&str; 2] = ["help", "version"];
+
 /// The reason why a key is wrong that is the name of no setting.
 pub(crate) fn unknown(command: &Command, key: &str) -> String {
     match nearest(command, key) {
@@ -34,6 +37,9 @@ fn nearest(command: &Command, key: &str) -> Option<String> {
         return None;
     }
     let key = key.replace('_', "-").to_lowercase();
+    if NO_SETTINGS.contains(&&*key) {
+        return None;
+    }
     let tables = TABLES.map(|name| Arg::new(name).long(name));
     let known = tables.iter().any(|table| table.get_long() == Some(&key));
     if known

@@ -226,6 +226,10 @@ fn unknown_keys_get_a_suggestion() {
             "FILE:1: hosts: no such setting, did you mean host?",
         ),
         (
+            "help = true",
+            "FILE:1: help: no such setting, httpool --help lists them",
+        ),
+        (
             "qqqq = 1",
             "FILE:1: qqqq: no such setting, httpool --help lists them",
         ),
