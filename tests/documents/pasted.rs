@@ -319,10 +319,11 @@ fn serve(command: &str, programs: &Path, folder: &Path) -> Serving {
 }
 
 fn with_port(command: &str, port: u16) -> String {
-    let port = format!("localhost:{port}");
+    let host = format!("localhost:{port}");
     command
-        .replace("localhost:4000", &port)
-        .replace("localhost:4443", &port)
+        .replace("localhost:4000", &host)
+        .replace("localhost:4443", &host)
+        .replace("-p 8080", &format!("-p {port}"))
 }
 
 /// The output that the block shows for a command.
