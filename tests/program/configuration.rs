@@ -32,7 +32,7 @@ impl Configured {
     #[track_caller]
     fn reload(&mut self, config: &str) {
         self.write(config);
-        self.program.signal(Signal::HUP);
+        self.program.signal(Signal::USR1);
         self.program.expect_line("configuration reloaded");
     }
 
@@ -247,7 +247,7 @@ fn hosts_have_their_own_users_and_headers() {
 
     // A wrong file of users keeps the old one.
     server.folder.file("users", "ada\n");
-    server.program.signal(Signal::HUP);
+    server.program.signal(Signal::USR1);
     let line = server
         .program
         .expect_line("configuration reload failed, keeping the old one: ");
@@ -328,7 +328,7 @@ fn reloaded_file_adds_hosts_and_certificates() {
         "the certificate has another name"
     );
     folder.file(FILE, format!("{top}{}{}", host(0), host(1)));
-    program.signal(Signal::HUP);
+    program.signal(Signal::USR1);
     program.expect_line("configuration reloaded");
     assert_eq!(get(&mut connect(), "d.example", "/").status, 200);
     program.signal(Signal::TERM);
@@ -357,19 +357,19 @@ fn wrong_file_keeps_the_old_configuration() {
         ("inspect = true\n", ":1: inspect: needs a restart"),
     ] {
         server.write(config);
-        server.program.signal(Signal::HUP);
+        server.program.signal(Signal::USR1);
         let start = "configuration reload failed, keeping the old one: ";
         let logged = server.program.expect_line(start);
         assert!(logged.contains(line), "{logged}");
         assert_eq!(get(&mut client, "x", "/").text(), "a");
     }
     fs::remove_file(server.folder.path(FILE)).expect("the file exists");
-    server.program.signal(Signal::HUP);
+    server.program.signal(Signal::USR1);
     server
         .program
         .expect_line("keeping the old one: configuration ");
     server.write("root = \"b\"\nworkers = 5\nlog-level = \"info\"\n");
-    server.program.signal(Signal::HUP);
+    server.program.signal(Signal::USR1);
     server
         .program
         .expect_line("workers: changed from 3 to 5, needs a restart");
@@ -408,6 +408,14 @@ fn request_keeps_its_site_while_its_body_arrives() {
     server.end();
 }
 
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn reload_under_load_fails_no_request_and_mixes_no_sites() {
     const RELOADS: usize = 25;
@@ -440,6 +448,8 @@ fn reload_under_load_fails_no_request_and_mixes_no_sites() {
                 }
             });
         }
+        // If a reload fails, the clients must end too.
+        let _end = SetOnDrop(&is_over);
         for number in 1..=RELOADS {
             let before = served.load(Ordering::Relaxed);
             server.reload(&configs[number % 2]);
@@ -447,7 +457,6 @@ fn reload_under_load_fails_no_request_and_mixes_no_sites() {
                 served.load(Ordering::Relaxed) >= before + CLIENTS
             });
         }
-        is_over.store(true, Ordering::Relaxed);
     });
     server.end();
 }

@@ -116,18 +116,18 @@ fn signal_reloads_the_users_and_a_wrong_file_keeps_the_old_ones() {
     let users = Users::new(ADA);
     let mut program = Program::spawn(&["--auth-file", &users.path()]);
     users.write(GRACE);
-    program.signal(Signal::HUP);
+    program.signal(Signal::USR1);
     program.expect_line("passwords reloaded");
     assert_eq!(get(&program, "/", AS_ADA).status, 401);
     assert_eq!(get(&program, "/", AS_GRACE).status, 200);
     users.write(&format!("{ADA}\neva:secret\n"));
-    program.signal(Signal::HUP);
+    program.signal(Signal::USR1);
     let line = program.expect_line("password reload failed, keeping the old ones");
     assert!(line.contains("users:3: after the name, a hash"), "{line}");
     assert!(!line.contains("secret"), "{line}");
     assert_eq!(get(&program, "/", AS_GRACE).status, 200);
     fs::remove_file(users.path()).expect("the file is there");
-    program.signal(Signal::HUP);
+    program.signal(Signal::USR1);
     program.expect_line("password reload failed, keeping the old ones");
     assert_eq!(get(&program, "/", AS_GRACE).status, 200);
 }
