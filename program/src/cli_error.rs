@@ -142,9 +142,10 @@ pub(crate) fn one_line(error: &Error, named: impl Fn(&str, &str) -> Named) -> St
                 None => format!("{name}: no such flag, --help lists them"),
             }
         }
-        ErrorKind::UnknownArgument => {
-            format!("{flag:?}: unexpected argument, one folder can be served")
-        }
+        ErrorKind::UnknownArgument => match flag.parse::<u16>() {
+            Ok(port) => format!("{flag:?}: unexpected argument, for a port write -p {port}"),
+            Err(_) => format!("{flag:?}: unexpected argument, one folder can be served"),
+        },
         ErrorKind::InvalidSubcommand => {
             let word = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
             format!("{word:?}: unexpected argument, one folder can be served")

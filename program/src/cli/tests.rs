@@ -497,6 +497,7 @@ fn other_usage_errors_are_one_line() {
         &["--bind", "x"],
         "--bind: no such flag, did you mean --listen?",
     );
+    check(&["public", "80"], "for a port write -p 80");
     check(&["-d", "x"], "-d: no such flag, did you mean --root?");
     check(&["--qqq"], "--qqq: no such flag");
     check(&["a", "b"], "\"b\": unexpected argument, one folder");
