@@ -74,7 +74,7 @@ fn replaced_folder_is_reopened() {
     program.signal(Signal::USR1);
     program.expect_line("folder not reopened, keeping the old one: No such file or directory");
     fs::rename(outer.path("new"), &dist).expect("the folder is writable");
-    program.signal(Signal::HUP);
+    program.signal(Signal::USR1);
     program.expect_line("is another folder now");
     program.expect_line("folder reopened");
     program.connect().get("/a").expect_body("newer");

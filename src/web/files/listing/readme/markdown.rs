@@ -7,6 +7,20 @@ use pulldown_cmark::{CowStr, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 /// The schemes that a link may have.
 const SCHEMES: [&str; 3] = ["http", "https", "mailto"];
 
+/// Most quotes and lists in each other.
+const MAX_DEPTH: usize = 100;
+
+/// Whether a line begins more quotes and lists in each other than a person writes. Each following line
+/// costs time for all of them.
+pub(crate) fn is_deep(text: &str) -> bool {
+    text.lines().any(|line| {
+        let content = line.trim_start_matches([' ', '\t', '>', '-', '*', '+']);
+        let marks = &line[..line.len() - content.len()];
+        let lists = ["- ", "* ", "+ "].map(|mark| marks.matches(mark).count());
+        marks.matches('>').count() + lists.iter().sum::<usize>() > MAX_DEPTH
+    })
+}
+
 /// Adds the text as HTML.
 pub(crate) fn render(text: &str, html: &mut String) {
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
@@ -100,6 +114,13 @@ mod tests {
         let mut html = String::new();
         render(text, &mut html);
         html
+    }
+
+    #[test]
+    fn deep_nesting_is_not_rendered() {
+        assert!(is_deep(&format!("{}a", ">".repeat(101))));
+        assert!(is_deep(&format!("x\n{}a", "- ".repeat(101))));
+        assert!(!is_deep(&format!("> a\n{}\n    - b", "-".repeat(500))));
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl Readme {
 
     fn content(&self, page: &mut HtmlPage) {
         #[cfg(feature = "readme")]
-        if self.name.to_ascii_lowercase().ends_with(b".md") {
+        if self.name.to_ascii_lowercase().ends_with(b".md") && !markdown::is_deep(&self.text) {
             return page.rendered(|html| markdown::render(&self.text, html));
         }
         page.markup("<pre>");
