@@ -116,22 +116,20 @@ def ranges_of(server):
     return yes(status == 206 and is_multipart)
 
 
-def entity_tag(server):
+def not_modified(server, validator, condition):
     _, headers, _ = server.ask("/page.txt")
-    tag = headers.get("etag")
-    if tag is None:
+    if validator not in headers:
         return "no"
-    status, _, _ = server.ask("/page.txt", {"If-None-Match": tag})
+    status, _, _ = server.ask("/page.txt", {condition: headers[validator]})
     return yes(status == 304)
+
+
+def entity_tag(server):
+    return not_modified(server, "etag", "If-None-Match")
 
 
 def modified_since(server):
-    _, headers, _ = server.ask("/page.txt")
-    modified = headers.get("last-modified")
-    if modified is None:
-        return "no"
-    status, _, _ = server.ask("/page.txt", {"If-Modified-Since": modified})
-    return yes(status == 304)
+    return not_modified(server, "last-modified", "If-Modified-Since")
 
 
 def codings(server):

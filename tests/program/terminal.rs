@@ -76,7 +76,7 @@ impl OnTerminal {
         address.parse().expect("the address is numeric")
     }
 
-    /// Stops the program, and returns the lines that nobody has read.
+    /// Stops the program, and returns the lines that were not read before.
     #[track_caller]
     fn stop(mut self) -> Vec<String> {
         let pid = Pid::from_child(&self.program);

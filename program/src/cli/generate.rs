@@ -13,7 +13,7 @@ const COMPLETIONS: &str = "completions";
 const MAN: &str = "man";
 const SHELL: &str = "SHELL";
 
-/// The words that are no folder to serve.
+/// The first arguments that name a subcommand, not a folder.
 pub(super) fn subcommands() -> [Command; 2] {
     let shell = Arg::new(SHELL)
         .required(true)

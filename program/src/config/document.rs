@@ -28,7 +28,7 @@ const ALSO_IN_HOSTS: [&str; 3] = ["error-pages", "tls-cert", "tls-key"];
 /// Paths that are relative to the served folder.
 pub(super) const IN_ROOT: [&str; 1] = ["fallback"];
 
-/// Keys that are no flags.
+/// Keys beside those of the flags.
 const HOST: &str = "host";
 const NAME: &str = "name";
 const REDIRECT: &str = "redirect";

@@ -3,13 +3,13 @@
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, Command};
 
-/// Keys of a file that are no flags.
+/// Keys of a file beside those of the flags.
 const TABLES: [&str; 5] = ["host", "name", "redirect", "rewrite", "unknown-host"];
 
-/// Flags that are no settings.
+/// Flags that a file cannot set.
 const NO_SETTINGS: [&str; 2] = ["help", "version"];
 
-/// The reason why a key is wrong that is the name of no setting.
+/// The reason why an unknown key is wrong.
 pub(crate) fn unknown(command: &Command, key: &str) -> String {
     match nearest(command, key) {
         Some(near) => format!("no such setting, did you mean {near}?"),

@@ -152,12 +152,12 @@ impl PasswordHashes {
         self.source.reload()
     }
 
-    /// Whether there are no users, so that nobody can log in.
+    /// Whether there are no users. Then every login fails.
     ///
     /// ```
     /// use httpool::layers::PasswordHashes;
     ///
-    /// let users = PasswordHashes::parse("# nobody yet")?;
+    /// let users = PasswordHashes::parse("# no users yet")?;
     /// assert!(users.is_empty());
     /// # Ok::<(), httpool::layers::PasswordFileError>(())
     /// ```
